@@ -1,0 +1,227 @@
+"""The command line: parses, calls, prints, exits. Nothing else.
+
+Exit status: 0 all well, 1 the one thing asked for failed, 2 usage, 3 some inputs failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar, get_type_hints
+
+import click
+
+import fermedia
+from fermedia.errors import FermediaError, UsageError
+from fermedia.options import AnalyzeOptions, Options, TrainOptions
+
+EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+O = TypeVar("O", bound=Options)
+
+_IN = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Time(click.ParamType):
+    """Seconds, MM:SS or HH:MM:SS, each with decimals where wanted; gives seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, or fail with one line."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            parts = [float(p) for p in value.split(":")]
+            if len(parts) > 3 or any(p < 0 for p in parts) or any(p >= 60 for p in parts[1:]):
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write seconds, MM:SS or HH:MM:SS", param, ctx)
+        return sum(p * 60**i for i, p in enumerate(reversed(parts)))
+
+
+def _options(cls: type[O]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the flags of an option class."""
+    hints = get_type_hints(cls)
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for item in reversed(fields(cls)):
+            meta = item.metadata
+            kind: Any = {"time": Time(), "folder": _FOLDER}.get(meta.get("kind", ""))
+            if meta.get("choices"):
+                kind = click.Choice(meta["choices"])
+            elif kind is None:
+                kind = next(t for t in (bool, int, float, str) if t in (hints[item.name], *_members(hints[item.name])))
+            flag = meta.get("flag") or "--" + item.name.replace("_", "-")
+            shown = item.default is not None
+            command = click.option(
+                flag, item.name, type=kind, default=item.default, help=meta["help"], metavar=meta.get("metavar"),
+                show_default=shown,
+            )(command)
+        return command
+
+    return decorate
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return getattr(hint, "__args__", ())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(fermedia.__version__, prog_name="fermedia")
+def cli() -> None:
+    """Emotion timelines and annotated video from recordings of faces.
+
+    Analyse with the network that ships, or train your own on FER-2013.
+    """
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, type=_IN)
+@click.option("--out", required=True, type=_FOLDER, help="Folder for the results.")
+@click.option("--overwrite", is_flag=True, help="Write into a folder that holds other things already.")
+@_options(AnalyzeOptions)
+@click.option("--quiet", is_flag=True, help="No progress; errors and warnings only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the totals as JSON on stdout.")
+def analyze(inputs: tuple[Path, ...], out: Path, overwrite: bool, quiet: bool, as_json: bool, **options: Any) -> int:
+    """Find every face in videos and pictures and read its emotion.
+
+    INPUTS are videos, pictures or folders, which are walked recursively. Each video, and all pictures of one
+    folder together, become one item below OUT/items, with a timeline.csv and an annotated film or pictures;
+    OUT/summary.csv holds the shares per face, OUT/failures.csv what could not be read.
+    """
+    from fermedia.runs.batch import run_batch
+    from fermedia.runs.progress import Progress
+
+    with Progress(quiet) as progress:
+        totals = run_batch(list(inputs), out, AnalyzeOptions(**options), overwrite=overwrite, progress=progress)
+    if as_json:
+        click.echo(json.dumps(totals.record()))
+    elif not quiet:
+        click.echo(totals.sentence(out), err=True)
+    return EXIT_SOME_FAILED if totals.failures else 0
+
+
+@cli.command()
+@click.option("--out", type=_FOLDER, default="fermedia-demo", show_default=True, help="Folder for the results.")
+def demo(out: Path) -> int:
+    """Make a short clip from public-domain portraits, analyse it, and say what to open."""
+    from fermedia.runs.demo import run_demo
+    from fermedia.runs.progress import Progress
+
+    with Progress(quiet=False) as progress:
+        click.echo(run_demo(out, progress))
+    return 0
+
+
+@cli.command()
+@click.argument("data", type=_IN)
+@click.option("--out", required=True, type=_FOLDER, help="Folder for tables and pictures.")
+def dataset(data: Path, out: Path) -> int:
+    """Look at a FER-2013 data set: classes, samples, pixels, blanks, repeats.
+
+    DATA is Kaggle's folder, a zip of it, or the original CSV.
+    """
+    with _extra("fermedia dataset"):
+        from fermedia.training.explore import explore, format_summary
+
+        click.echo(format_summary(explore(data, out)))
+    return 0
+
+
+@cli.command()
+@click.argument("data", type=_IN)
+@click.option("--out", required=True, type=_FOLDER, help="Folder for the model; new, or with --resume.")
+@click.option("--ferplus", type=_FILE, help="FER+ votes (ferplus_votes.csv or fer2013new.csv): a second head.")
+@click.option("--resume", is_flag=True, help="Go on with the training in OUT, with the options it began with.")
+@_options(TrainOptions)
+@click.pass_context
+def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resume: bool, **options: Any) -> int:
+    """Train a network from scratch on FER-2013 and leave a model folder.
+
+    The best epoch is chosen on PublicTest; PrivateTest is never looked at. A checkpoint is written every
+    epoch; Ctrl-C loses at most one.
+    """
+    with _extra("fermedia train"):
+        from fermedia.training.session import train_model
+
+        given = {k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT}
+        click.echo(train_model(data, out, given if resume else options, ferplus=ferplus, resume=resume))
+    return 0
+
+
+@cli.command()
+@click.argument("data", type=_IN)
+@click.option("--model", type=_FOLDER, help="A trained model's folder; the one that ships if not given.")
+@click.option(
+    "--split", type=click.Choice(["public", "private", "test", "train", "all"]), default="public", show_default=True,
+    help="Which images; test is public and private together.",
+)
+@click.option("--ferplus", type=_FILE, help="FER+ votes: figures under the crowd's labels too.")
+@click.option("--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; the card says by default.")
+@click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
+@click.option("--out", type=_FOLDER, help="Folder for the confusion matrix and the reliability plot.")
+def evaluate(
+    data: Path, model: Path | None, split: str, ferplus: Path | None, labels: str | None, json_file: Path | None,
+    out: Path | None,
+) -> int:
+    """Measure a model on FER-2013: accuracy, F1, confusion, calibration, with and without repeated images."""
+    with _extra("fermedia evaluate"):
+        from fermedia.training.evaluate import evaluate as measure
+        from fermedia.training.evaluate import format_report, write_report
+
+        result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels)
+        write_report(result, json_file=json_file, out=out)
+        click.echo(format_report(result))
+    return 0
+
+
+class _extra:
+    """Turns a missing optional package into one line that says how to install it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fermedia"):
+            from fermedia.errors import MissingExtraError
+
+            raise MissingExtraError(self.what, "train") from error
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point of the ``fermedia`` command."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except UsageError as error:
+        click.echo(f"fermedia: {error}", err=True)
+        status = EXIT_USAGE
+    except FermediaError as error:
+        click.echo(f"fermedia: {error}", err=True)
+        status = EXIT_FAILED
+    except (KeyboardInterrupt, click.Abort) as error:
+        click.echo(f"fermedia: interrupted{'; ' + str(error) if str(error) else ''}", err=True)
+        status = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = EXIT_FAILED
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""What there is to analyse, and its frames with their true times."""

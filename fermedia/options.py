@@ -1,0 +1,120 @@
+"""The options of a run. Each stands here once, with its default, its check and its help.
+
+The command line makes its flags from these fields (``fermedia.cli``), the Python interface its keyword
+arguments, and a run's record its ``options``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fermedia.errors import UsageError
+
+
+def _option(default: Any, help: str, check: Callable[[Any], str | None] | None = None, **more: Any) -> Any:
+    """A field that is an option. ``check`` gives a complaint ("must be ...") or None."""
+    return field(default=default, metadata={"help": help, "check": check, **more})
+
+
+def _positive(value: float | None) -> str | None:
+    return None if value is None or 0 < value < float("inf") else "must be greater than 0"
+
+
+def _not_negative(value: float | None) -> str | None:
+    return None if value is None or 0 <= value < float("inf") else "must be 0 or more"
+
+
+def _share(value: float) -> str | None:
+    return None if 0 < value < 1 else "must lie between 0 and 1"
+
+
+def _share_or_0(value: float) -> str | None:
+    return None if 0 <= value < 1 else "must be 0 or more and below 1"
+
+
+def _crop(value: int) -> str | None:
+    return None if 24 <= value <= 48 else "must lie between 24 and 48"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of the option classes: checks itself, and can be written down."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            check = item.metadata.get("check")
+            complaint = check(getattr(self, item.name)) if check else None
+            if complaint:
+                flag = item.metadata.get("flag") or "--" + item.name.replace("_", "-")
+                raise UsageError(f"{flag} {complaint}, got {getattr(self, item.name)}")
+
+    def record(self) -> dict[str, Any]:
+        """The options as plain values for JSON."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Options):
+    """Which frames of a video are analysed. Times are seconds of the film as a player shows it."""
+
+    every: int = _option(1, "Analyse every N-th decoded frame.", _positive, metavar="N")
+    fps: float | None = _option(None, "Analyse about F frames a second, chosen by their times.", _positive, metavar="F")
+    start: float | None = _option(
+        None, "Begin here: seconds, MM:SS or HH:MM:SS.", _not_negative, metavar="TIME", kind="time"
+    )
+    end: float | None = _option(None, "Stop before this time.", _positive, metavar="TIME", kind="time")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fps is not None and self.every != 1:
+            raise UsageError("--every and --fps exclude each other; give one of them")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise UsageError(f"--end must lie after --start, got {self.start} to {self.end} seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeOptions(Sampling):
+    """Everything that changes what ``analyze`` writes."""
+
+    video: bool = _option(True, "Write annotated films and pictures, or tables alone.", flag="--video/--no-video")
+    model: Path | None = _option(
+        None, "A trained model's folder; the one that ships if not given.", metavar="DIR", kind="folder"
+    )
+    detection_confidence: float = _option(
+        0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """Everything that decides what a training makes of its data. Written into the checkpoint and the card."""
+
+    epochs: int | None = _option(None, "Passes over the training images (60 if --hours is not given).", _positive)
+    hours: float | None = _option(None, "Train this long instead; the schedule follows the clock.", _positive)
+    seed: int = _option(0, "Of the weights, the order and the augmentation.", _not_negative)
+    batch_size: int = _option(128, "Images a step.", _positive)
+    learning_rate: float = _option(0.1, "At its peak, after the warm-up; SGD with Nesterov momentum 0.9.", _positive)
+    weight_decay: float = _option(5e-4, "L2 penalty on the kernels.", _not_negative)
+    label_smoothing: float = _option(0.1, "Share of a label that is spread over all classes.", _share_or_0)
+    mixup: float = _option(0.0, "Alpha of mixup's Beta distribution; 0 for none.", _not_negative)
+    augmentation: float = _option(1.0, "Strength of the augmentation; 0 for mirror images alone.", _not_negative)
+    crop: int = _option(40, "Side of the random crops in training; tests use the whole 48 pixels.", _crop)
+    width: float = _option(1.0, "Factor on the network's channels.", _positive)
+    balance: float = _option(
+        0.5, "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.", _share_or_0
+    )
+    precision: str = _option(
+        "auto", "Arithmetic of the training; auto takes bfloat16 where the processor has it.",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epochs is not None and self.hours is not None:
+            raise UsageError("--epochs and --hours exclude each other; give one of them")
+        if self.epochs is None and self.hours is None:
+            object.__setattr__(self, "epochs", 60)

@@ -1,0 +1,1 @@
+"""From one item to its files, and from many inputs to one folder."""

@@ -1,0 +1,186 @@
+"""One item to its files: all of them or none.
+
+An item is worked in a staging folder and moved to its place by one rename, so whatever stands below ``items/``
+is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import fermedia
+from fermedia.errors import MediaError
+from fermedia.media.photos import read_photo
+from fermedia.media.video import VideoReader
+from fermedia.options import AnalyzeOptions
+from fermedia.outputs.photos import PhotoWriter
+from fermedia.outputs.timeline import TimelineWriter
+from fermedia.outputs.video import FilmWriter
+from fermedia.types import Frame, MediaInfo, MediaItem
+from fermedia.vision.classify import Classifier
+from fermedia.vision.detect import FaceDetector
+from fermedia.vision.observe import observe
+from fermedia.vision.track import Tracker
+
+#: Called once with the expected number of frames (None if unknown), then with 1 after every frame.
+OnFrames = Callable[[int | None, int], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be done: a row of failures.csv."""
+
+    item: str
+    stage: str
+    error: str
+
+
+@dataclass
+class ItemResult:
+    """What became of an item. ``folder`` is None when nothing of it could be read."""
+
+    item: MediaItem
+    folder: Path | None = None
+    frames: int = 0
+    analysed: int = 0
+    with_face: int = 0
+    faces: int = 0
+    seconds: float = 0.0
+    end: float | None = None
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Engine:
+    """The detector and the classifier, loaded once and used for many items. A context manager."""
+
+    def __init__(self, options: AnalyzeOptions) -> None:
+        self.options = options
+        self.classifier = Classifier.load(options.model)
+        self.detector = FaceDetector(options.detection_confidence)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.detector.close()
+
+    def run(self, item: MediaItem, staging: Path, place: Path, on_frames: OnFrames) -> ItemResult:
+        """Analyse ``item`` in the folder ``staging`` and move it to ``place``. What fails is in the result."""
+        result = ItemResult(item)
+        begun = time.monotonic()
+        staging.mkdir(parents=True)
+        try:
+            details = self._video(item, staging, result, on_frames) if item.kind == "video" else self._photos(
+                item, staging, result, on_frames
+            )
+            result.seconds = time.monotonic() - begun
+            if result.frames:
+                self._describe(staging / "item.json", result, details)
+                _move(staging, place)
+                result.folder = place
+        except MediaError as error:
+            result.failures.append(Failure(str(item.key), error.stage, str(error)))
+        except OSError as error:
+            result.failures.append(Failure(str(item.key), "write", f"{item.path}: {error}"))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return result
+
+    def _video(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
+        options = self.options
+        with VideoReader(item.path) as reader, ExitStack() as stack:
+            sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
+            if options.video:
+                film = FilmWriter(staging / "annotated.mp4", item.path, reader.info, options.start, options.end)
+                sinks.append(stack.enter_context(film))
+            on_frames(_expected(reader.info, options), 0)
+            self._look(reader.frames(options), Tracker(), sinks, result, on_frames)
+            warning = reader.warning
+            info = reader.info
+        if not result.frames:
+            raise MediaError(f"{item.path}: {warning or 'holds no frame in the chosen span'}", "decode")
+        if warning:
+            result.failures.append(Failure(str(item.key), "decode", f"{item.path}: {warning}"))
+        return {"media": _plain(info), "warning": warning}
+
+    def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
+        def frames() -> Iterator[Frame]:
+            for index, path in enumerate(item.files):
+                try:
+                    picture = read_photo(path)
+                except MediaError as error:
+                    result.failures.append(Failure(str(item.key / path.name), error.stage, str(error)))
+                    continue
+                yield Frame(index, None, picture, name=path.name)
+
+        on_frames(len(item.files), 0)
+        with ExitStack() as stack:
+            sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
+            if self.options.video:
+                sinks.append(stack.enter_context(PhotoWriter(staging / "annotated")))
+            self._look(frames(), None, sinks, result, on_frames)
+        return {"pictures": len(item.files)}
+
+    def _look(
+        self, frames: Iterator[Frame], tracker: Tracker | None, sinks: list[Any], result: ItemResult, on_frames: OnFrames
+    ) -> None:
+        for frame, observations in observe(frames, self.detector, self.classifier, tracker):
+            for sink in sinks:
+                sink.write(frame, observations)
+            result.frames += 1
+            if observations is not None:
+                result.analysed += 1
+                result.with_face += bool(observations)
+                result.faces += len(observations)
+            if frame.time is not None:
+                result.end = frame.time + (frame.duration or 0)
+            on_frames(None, 1)
+
+    def _describe(self, path: Path, result: ItemResult, details: dict[str, Any]) -> None:
+        record = {
+            "source": str(result.item.path),
+            "kind": result.item.kind,
+            "frames": result.frames,
+            "frames_analysed": result.analysed,
+            "frames_with_face": result.with_face,
+            "end": result.end,
+            "seconds_taken": round(result.seconds, 2),
+            "options": self.options.record(),
+            "fermedia": fermedia.__version__,
+            "failures": [asdict(f) for f in result.failures],
+            **details,
+        }
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:
+    """About how many frames the chosen span has, for the progress display only."""
+    rate, duration = info.average_rate, info.duration
+    if not rate or not duration:
+        return info.frames
+    begin, end = options.start or 0.0, min(duration, options.end or duration)
+    return max(1, round(float(rate) * (end - begin)))
+
+
+def _plain(info: MediaInfo) -> dict[str, Any]:
+    return asdict(info) | {"average_rate": str(info.average_rate) if info.average_rate else None}
+
+
+def _move(staging: Path, place: Path) -> None:
+    """Put the finished folder in its place; what stood there goes only when the new one is complete."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    old = staging.with_name(staging.name + ".old")
+    if place.exists():
+        place.replace(old)
+    staging.replace(place)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""Random variations of the training faces. Never used at test time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fermedia.types import Gray
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training face is varied. Every range is symmetric about "unchanged".
+
+    The geometric ones cover what a face detector's box varies by (FER-2013's own eyes scatter by 7 % of the
+    frame); the photometric ones, small size and noise what webcams and distant faces do.
+    """
+
+    rotation: float = 12.0  #: degrees
+    scale: float = 0.12  #: of the logarithm of the size
+    shift: float = 3.0  #: pixels of 48
+    brightness: float = 15.0  #: grey values
+    contrast: float = 0.25  #: of the logarithm of the gain
+    erasing: float = 0.3  #: share of faces with a rectangle of one grey laid over them (Zhong et al. 2017)
+    small: float = 0.1  #: share of faces that are shrunk to 16..40 pixels and enlarged again
+    noise: float = 0.1  #: share of faces with Gaussian noise of up to 12 grey values
+
+    def scaled(self, strength: float) -> Augmentation:
+        """The same with every range and share multiplied."""
+        return Augmentation(**{k: v * strength for k, v in vars(self).items()})
+
+    def __call__(self, faces: NDArray[np.uint8], crop: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Vary (n, h, w) grey faces; gives (n, crop, crop, 1), float32, 0..255. Half of them are mirrored."""
+        n, height, width = faces.shape
+        angle = rng.uniform(-self.rotation, self.rotation, n)
+        scale = np.exp(rng.uniform(-self.scale, self.scale, n))
+        shift = rng.uniform(-self.shift, self.shift, (n, 2)) - [(width - crop) / 2, (height - crop) / 2]
+        mirror = rng.random(n) < 0.5
+        small = rng.random(n) < self.small
+        erase = rng.random(n) < self.erasing
+        out = np.empty((n, crop, crop), np.float32)
+        for i, face in enumerate(faces):
+            if small[i]:
+                face = _shrink(face, int(rng.integers(16, 41)))
+            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle[i], scale[i])
+            matrix[:, 2] += shift[i]
+            varied = cv2.warpAffine(face, matrix, (crop, crop), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            out[i] = varied[:, ::-1] if mirror[i] else varied
+            if erase[i]:
+                _erase(out[i], rng)
+        gain = np.exp(rng.uniform(-self.contrast, self.contrast, (n, 1, 1)))
+        out = (out - 128) * gain + 128 + rng.uniform(-self.brightness, self.brightness, (n, 1, 1))
+        noisy = np.flatnonzero(rng.random(n) < self.noise)
+        out[noisy] += rng.normal(size=(len(noisy), crop, crop)) * rng.uniform(0, 12, (len(noisy), 1, 1))
+        return np.clip(out, 0, 255).astype(np.float32)[..., None]
+
+
+def _shrink(face: Gray, side: int) -> Gray:
+    height, width = face.shape
+    small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _erase(face: NDArray[np.float32], rng: np.random.Generator) -> None:
+    height, width = face.shape
+    h, w = rng.integers(height // 8, height // 2, 2)
+    y, x = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+    face[y : y + h, x : x + w] = rng.integers(0, 256)

@@ -1,0 +1,196 @@
+"""How good a model is on FER-2013: figures, their report, and their pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fermedia.errors import DataError, ModelError, UsageError
+from fermedia.files import models_dir, sha256, whole_file
+from fermedia.training import plots
+from fermedia.training.dataset import CHOICES, Split, digests, load, majority_labels, seen
+from fermedia.training.metrics import measure
+from fermedia.training.sources import Source, open_source
+from fermedia.types import EMOTIONS
+from fermedia.vision.classify import Classifier
+
+#: In a model's folder: ``digests`` of the images that it was trained on.
+TRAINING_DIGESTS = "training_digests.npy"
+
+#: Faces predicted between two steps of the progress bar.
+_BATCH = 256
+
+_NAMES = {"fer2013": "FER-2013 labels", "ferplus": "FER+ labels (most votes)"}
+
+
+def evaluate(
+    data: Path,
+    split: str = "public",
+    *,
+    model: Path | None = None,
+    ferplus: Path | None = None,
+    labels: str | None = None,
+) -> dict[str, Any]:
+    """Measure the LiteRT model in the folder ``model`` (the one that ships if None) on a split of ``data``.
+
+    ``split`` is a key of ``CHOICES``; of "test" and "all", the parts that are there are taken. ``labels`` says which
+    head of the model speaks, "fer2013" (as if None, where the model has it) or "ferplus". The figures are against
+    the labels of the same name; against FER-2013's if there is no file ``ferplus``. With that file and FER-2013's
+    head, the figures of the FER+ head against the FER+ labels stand beside them, under "ferplus".
+
+    Gives what ``evaluate_split`` gives, with "data", "split" and "splits" (images per part). Raises DataError for
+    data that is not as it should be, ModelError for the model.
+    """
+    source = open_source(data)
+    counts = {name: sum(row) for name, row in source.counts().items()}
+    if split not in CHOICES:
+        raise UsageError(f"the split must be one of {', '.join(CHOICES)}, got {split!r}")
+    parts = [name for name in CHOICES[split] if counts[name]] or list(CHOICES[split][:1])
+    dataset = load(source, parts, ferplus)
+    result = evaluate_split(dataset.joined(), model, labels, _training_digests(source))
+    return {"data": str(data), "split": split, "splits": {n: len(s) for n, s in dataset.items()}, **result}
+
+
+def evaluate_split(
+    split: Split, model: Path | None = None, labels: str | None = None, training: NDArray[np.uint64] | None = None
+) -> dict[str, Any]:
+    """Measure a model on images that are loaded already.
+
+    ``training`` are the ``digests`` of the training images; without them, those in the model's folder are taken.
+    Gives the figures of ``metrics.measure`` and: "head" (which of the model's outputs spoke), "labels" (what it was
+    compared with), "without_training_repeats" (the figures without images that also stand in the training set, or
+    None) and their "accuracy_without_training_repeats", "training_repeats" (how many such images there are, and how
+    that is known or why it is not), "model" (path, sha256), and with votes "ferplus" (the same figures, or None).
+    """
+    folder = models_dir() / "emotion" if model is None else model
+    classifier = Classifier.load(folder, labels)
+    heads = json.loads((folder / "card.json").read_text(encoding="utf-8"))["heads"]
+    head = labels or ("fer2013" if "fer2013" in heads else heads[0])
+    repeated, known_from = _repeated(split, training, folder)
+    count = None if repeated is None else int(repeated.sum())
+    result: dict[str, Any] = {
+        "model": {"path": str(folder), "sha256": sha256(folder / "model.tflite")},
+        "training_repeats": {"n": count, "known_from": known_from},
+    }
+    if split.votes is None:
+        return result | _figures(classifier, split, head, repeated)
+    voted, known = majority_labels(split.votes)
+    crowd = replace(split, labels=voted).pick(known)
+    again = None if repeated is None else repeated[known]
+    if head == "ferplus":
+        if not len(crowd):
+            raise DataError(f"none of the {len(split)} images has a FER+ label among the seven emotions")
+        return result | _figures(classifier, crowd, head, again) | {"labels": "ferplus"}
+    result |= _figures(classifier, split, head, repeated)
+    other = "ferplus" if "ferplus" in heads else head
+    figures = _figures(Classifier.load(folder, other), crowd, other, again) | {"labels": "ferplus"} if len(crowd) else None
+    return result | {"ferplus": figures}
+
+
+def _training_digests(source: Source) -> NDArray[np.uint64] | None:
+    """Those of the data's training split; faulty images in it are no concern here. None where there is none."""
+    images = [item.pixels for item in source.read(["train"]) if item.pixels is not None]
+    return digests(np.stack(images)) if images else None
+
+
+def _repeated(
+    split: Split, training: NDArray[np.uint64] | None, folder: Path
+) -> tuple[NDArray[np.bool_] | None, str]:
+    """Which images stand in the training set too, (n,) or None, and how that is known or why it is not."""
+    known_from = "the data's training split"
+    if training is None:
+        path = folder / TRAINING_DIGESTS
+        if not path.is_file():
+            return None, f"unknown: the data has no training split, and {folder} no {TRAINING_DIGESTS}"
+        try:
+            training, known_from = np.load(path, allow_pickle=False), f"the model's {TRAINING_DIGESTS}"
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelError(f"{path} is damaged ({error}); reinstall fermedia or export the model again") from error
+    return seen(split.images, training), known_from
+
+
+def _figures(
+    classifier: Classifier, split: Split, head: str, repeated: NDArray[np.bool_] | None
+) -> dict[str, Any]:
+    probabilities = _predict(classifier, split.images)
+    figures = {"labels": "fer2013", "head": head, **measure(probabilities, split.labels)}
+    rest = None
+    if repeated is not None and not repeated.all():
+        rest = measure(probabilities[~repeated], split.labels[~repeated])
+    figures["accuracy_without_training_repeats"] = rest["accuracy"] if rest else None
+    figures["without_training_repeats"] = rest
+    return figures
+
+
+def _predict(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with tqdm(total=len(images), desc="evaluating", unit="face", leave=False, disable=None) as bar:
+        parts = []
+        for start in range(0, len(images), _BATCH):
+            parts.append(classifier.predict(images[start : start + _BATCH]))
+            bar.update(len(parts[-1]))
+    return np.concatenate(parts)
+
+
+def write_report(result: dict[str, Any], json_file: Path | None = None, out: Path | None = None) -> None:
+    """Write the figures as JSON, and the confusion matrix and reliability diagram as pictures into a folder."""
+    if json_file is not None:
+        with whole_file(json_file) as path:
+            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if out is None:
+        return
+    for figures, suffix in ((result, ""), (result.get("ferplus"), "_ferplus")):
+        if figures:
+            title = f"{_NAMES[figures['labels']]}, {figures['n']:,} images"
+            plots.plot_confusion(figures["confusion"], out / f"confusion{suffix}.png", title)
+            plots.plot_reliability(figures["reliability"], figures["ece"], out / f"reliability{suffix}.png", title)
+
+
+def format_report(result: dict[str, Any]) -> str:
+    """The figures as a page of plain text."""
+    parts = ", ".join(f"{name} {n:,}" for name, n in result["splits"].items())
+    lines = [
+        f"data   {result['data']} ({parts})",
+        f"model  {result['model']['path']} (sha256 {result['model']['sha256'][:12]}...)",
+        "",
+        *_format_figures(result, result["training_repeats"]),
+    ]
+    if result.get("ferplus"):
+        lines += ["", *_format_figures(result["ferplus"], result["training_repeats"])]
+    return "\n".join(lines)
+
+
+def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[str]:
+    low, high = figures["accuracy_interval"]
+    rest = figures["without_training_repeats"]
+    lines = [
+        f"Against the {_NAMES[figures['labels']]}: {figures['n']:,} images, answers of the head '{figures['head']}'",
+        "",
+        f"  accuracy            {figures['accuracy']:7.2%}   95 % interval {low:.2%} to {high:.2%}",
+        f"  balanced accuracy   {figures['balanced_accuracy']:7.2%}",
+        f"  macro F1            {figures['macro_f1']:7.2%}",
+        f"  calibration error   {figures['ece']:7.4f}   ECE, {len(figures['reliability'])} bins",
+        f"  log loss            {figures['nll']:7.4f}",
+    ]
+    if rest:
+        lines.append(
+            f"  without repeats     {rest['accuracy']:7.2%}   accuracy without the {figures['n'] - rest['n']:,} images "
+            "that also stand in the training set"
+        )
+    else:
+        why = repeats["known_from"] if repeats["n"] is None else "every image stands in the training set"
+        lines.append(f"  without repeats           -   {why}")
+    lines += ["", "             precision   recall       F1   images"]
+    for name, row in figures["per_class"].items():
+        lines.append(
+            f"  {name:<9}  {row['precision']:9.1%}{row['recall']:9.1%}{row['f1']:9.1%}{row['support']:9,}"
+        )
+    lines += ["", "  rows: the label, columns: the answer", "  " + " " * 9 + "".join(f"{e:>10}" for e in EMOTIONS)]
+    for name, row in zip(EMOTIONS, figures["confusion"], strict=True):
+        lines.append(f"  {name:<9}" + "".join(f"{n:>10,}" for n in row))
+    return lines

@@ -1,0 +1,177 @@
+"""From a finished training to a model folder: calibrated Keras and LiteRT files, the card, and its pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+import fermedia
+from fermedia.errors import DataError
+from fermedia.files import sha256, whole_file
+from fermedia.training import network, plots
+from fermedia.training.dataset import majority_labels, vote_distribution
+from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
+from fermedia.training.fit import HISTORY, Trainer
+from fermedia.types import EMOTIONS
+from fermedia.vision.framing import FRAMING
+
+SIZE = 48
+
+
+def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, Any]:
+    """Write everything of a model folder but the checkpoint; gives the card.
+
+    ``known`` are the digests of the whole training split, by which ``evaluate`` finds repeated images.
+    """
+    best = trainer.state.arrays["best"]
+    temperatures = _temperatures(trainer, best)
+    model = calibrated(best, trainer.heads, trainer.options.width, _priors(trainer), temperatures)
+    with whole_file(out / "model.keras") as path:
+        model.save(path)
+    with whole_file(out / "model.tflite") as path, contextlib.redirect_stdout(io.StringIO()):
+        # Weights are kept as float16, half the size; the interpreter computes in float32.
+        model.export(
+            path,
+            format="litert",
+            verbose=False,
+            optimizations=[tf.lite.Optimize.DEFAULT],
+            target_spec={"supported_types": [tf.float16]},
+        )
+    with whole_file(out / TRAINING_DIGESTS) as path:
+        np.save(path, known)
+    card = _card(trainer, out, temperatures)
+    _write_json(out / "card.json", card)
+    public = evaluate_split(trainer.public, out, training=known)
+    write_report(public, out=out)
+    card["metrics"] = {"public": public}
+    _write_json(out / "card.json", card)
+    write_history(trainer.state.history, out)
+    plots.plot_history(pd.DataFrame(trainer.state.history), out / "curves.png")
+    _architecture(model, out)
+    return card
+
+
+def calibrated(
+    weights: list[NDArray[np.float32]],
+    heads: list[str],
+    width: float,
+    priors: dict[str, NDArray[np.float64]],
+    temperatures: dict[str, float],
+) -> keras.Model:
+    """The network that ships: float32 grey values (n, 48, 48, 1), 0..255, to probabilities (n, 7) per head.
+
+    Calibration lives in the last layer's weights: logits minus the logarithm of ``priors`` (Menon et al. 2021),
+    divided by the temperature (Guo et al. 2017). FER+'s eighth class, contempt, is left out, so the other
+    seven are conditional on it.
+    """
+    trained = network.build(heads, width, SIZE)
+    for variable, value in zip(trained.weights, weights, strict=True):
+        variable.assign(value)
+    features = trained.get_layer("pool").output
+    outputs = {}
+    for name in heads:
+        kernel, bias = trained.get_layer(name).get_weights()
+        head = keras.layers.Dense(len(EMOTIONS), activation="softmax", name=name)
+        outputs[name] = head(features)
+        scale, shift = 1 / temperatures[name], np.log(priors[name])
+        head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] - shift) * scale])
+    return keras.Model(trained.input, outputs, name="fermedia")
+
+
+def _priors(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
+    """Per head the classes' frequency in the training data to the power ``balance``, (7,)."""
+    counts = {"fer2013": np.bincount(trainer.train.labels, minlength=len(EMOTIONS)).astype(float)}
+    if trainer.train.votes is not None:
+        target, known = vote_distribution(trainer.train.votes)
+        counts["ferplus"] = target[known, : len(EMOTIONS)].sum(0, dtype=float)
+    return {name: (c / c.sum()) ** trainer.options.balance for name, c in counts.items()}
+
+
+def _temperatures(trainer: Trainer, weights: list[NDArray[np.float32]]) -> dict[str, float]:
+    """The temperature of each head that makes PublicTest's labels most likely; 1 where it has too few."""
+    priors = _priors(trainer)
+    plain = calibrated(weights, trainer.heads, trainer.options.width, priors, dict.fromkeys(trainer.heads, 1.0))
+    probabilities = plain.predict(trainer.public.images[..., None].astype(np.float32), batch_size=256, verbose=0)
+    fitted = {}
+    for name in trainer.heads:
+        labels, known = trainer.public.labels, np.ones(len(trainer.public.labels), bool)
+        if name == "ferplus":
+            assert trainer.public.votes is not None
+            labels, known = majority_labels(trainer.public.votes)
+        fitted[name] = fit_temperature(probabilities[name][known], labels[known]) if known.sum() >= 100 else 1.0
+    return fitted
+
+
+def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature T for which softmax(log p / T) gives ``labels`` (n,) the highest likelihood, 0.2..5."""
+    logs = np.log(np.clip(probabilities.astype(float), 1e-12, None))
+    rows = np.arange(len(labels))
+
+    def loss(temperature: float) -> float:
+        scaled = logs / temperature
+        return float((np.log(np.exp(scaled).sum(1)) - scaled[rows, labels]).mean())
+
+    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
+
+
+def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[str, Any]:
+    best = trainer.state.best
+    files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(out.glob("model.*"))}
+    packages = ("tensorflow", "keras", "numpy", "opencv-contrib-python")
+    return {
+        "format": 1,
+        "labels": list(EMOTIONS),
+        "input": {"height": SIZE, "width": SIZE, "channels": 1, "dtype": "float32", "values": "grey, 0..255"},
+        "scaling": "inside the graph",
+        "framing": FRAMING,
+        "heads": trainer.heads,
+        "default_labels": trainer.heads[0],
+        "files": files,
+        "calibration": {"temperatures": temperatures, "prior_power": trainer.options.balance, "fitted_on": "PublicTest"},
+        "dataset": trainer.state.data | {"training_images": len(trainer.train.images)},
+        "training": {
+            "options": trainer.options.record(),
+            "epochs": trainer.state.epoch,
+            "chosen_epoch": best["epoch"],
+            "hours": round(trainer.state.seconds / 3600, 2),
+            "processor": platform.machine(),
+            "parameters": int(sum(w.size for w in trainer.state.arrays["best"])),
+        },
+        "versions": {"fermedia": fermedia.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in packages},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_history(history: list[dict[str, float]], out: Path) -> None:
+    """``history.csv``: a row per epoch."""
+    with whole_file(out / HISTORY) as path:
+        pd.DataFrame(history).to_csv(path, index=False, float_format="%.6g")
+
+
+def _architecture(model: keras.Model, out: Path) -> None:
+    """``architecture.txt``, and a diagram where graphviz and pydot are at hand."""
+    lines: list[str] = []
+    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=100)
+    with whole_file(out / "architecture.txt") as path:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
+        keras.utils.plot_model(model, str(out / "architecture.png"), show_shapes=True, dpi=80)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,309 @@
+"""Training: epochs, the schedule over the whole budget, the moving average, and a checkpoint that resumes exactly.
+
+Everything random in an epoch is drawn from (seed, epoch), so the state between two epochs is only weights,
+their moving average, the optimiser's momenta and the history.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fermedia.errors import DataError, UsageError
+from fermedia.files import whole_file
+from fermedia.options import TrainOptions
+from fermedia.training import network
+from fermedia.training.augment import Augmentation
+from fermedia.training.dataset import Split, vote_distribution
+
+CHECKPOINT = "checkpoint.npz"
+HISTORY = "history.csv"
+
+#: Share of the budget in which the learning rate rises to its peak.
+WARM_UP = 0.04
+#: Epochs that the moving average of the weights looks back, and how many steps lie between two updates of it.
+AVERAGE_EPOCHS, AVERAGE_EVERY = 2.0, 4
+#: Weight of the loss on the crowd votes, beside 1 for FER-2013's labels.
+FERPLUS_WEIGHT = 1.0
+
+Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
+
+
+@dataclass
+class State:
+    """All that a later process needs to go on: what ``checkpoint.npz`` holds."""
+
+    options: dict[str, Any]
+    data: dict[str, Any]
+    epoch: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    arrays: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    """``weights``, ``average``, ``optimizer`` and ``best`` (the average of the best epoch), in the model's order."""
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        plain = {k: getattr(self, k) for k in ("options", "data", "epoch", "seconds", "history")}
+        flat = {f"{name}/{i:04d}": a for name, arrays in self.arrays.items() for i, a in enumerate(arrays)}
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, state=np.array(json.dumps(plain)), **flat)
+
+    @classmethod
+    def load(cls, path: Path) -> State:
+        """Read it; UsageError where there is none, DataError where it is damaged."""
+        if not path.is_file():
+            raise UsageError(f"{path.parent} holds no checkpoint to resume; start without --resume")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                state = cls(**json.loads(str(file["state"])))
+                for key in sorted(file.files):
+                    if "/" in key:
+                        state.arrays.setdefault(key.split("/")[0], []).append(file[key])
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise DataError(f"{path}: damaged checkpoint ({error}); start again in another folder") from error
+        return state
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The history's row with the highest accuracy on PublicTest; of equals the later one."""
+        return max(self.history, key=lambda row: (row["val_accuracy"], row["epoch"]))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a training is, as a share 0..1 of its epochs or of its hours."""
+
+    epochs: int | None
+    hours: float | None
+
+    def at(self, epoch: int, seconds: float) -> float:
+        """The share that is used up after ``epoch`` epochs and ``seconds`` seconds."""
+        used = epoch / self.epochs if self.epochs else seconds / (3600 * (self.hours or 1))
+        return min(1.0, used)
+
+    def span(self, epoch: int, seconds: float) -> tuple[float, float]:
+        """Begin and end of the next epoch; by the clock, it is expected to take as long as the mean of those so far."""
+        begin = self.at(epoch, seconds)
+        expected = seconds / epoch if epoch else WARM_UP * 3600 * (self.hours or 1)
+        return begin, self.at(epoch + 1, seconds + expected)
+
+
+def learning_rate(peak: float, share: float) -> float:
+    """Linear warm-up, then a half cosine to zero (Loshchilov & Hutter 2017), over the whole budget."""
+    rest = (share - WARM_UP) / (1 - WARM_UP)
+    return peak * min(1.0, share / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, rest))))
+
+
+def precision_policy(precision: str) -> str:
+    """The Keras dtype policy: bfloat16 arithmetic only where the processor has instructions for it."""
+    if precision == "auto":
+        try:
+            flags = Path("/proc/cpuinfo").read_text()
+        except OSError:
+            flags = ""
+        precision = "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+    return "mixed_bfloat16" if precision == "bfloat16" else precision
+
+
+class Trainer:
+    """A network, its optimiser and its moving average, and the loop that improves them."""
+
+    def __init__(self, train: Split, public: Split, options: TrainOptions, state: State) -> None:
+        self.train, self.public, self.options, self.state = train, public, options, state
+        self.heads = ["fer2013"] if train.votes is None else ["fer2013", "ferplus"]
+        self.augmentation = Augmentation().scaled(options.augmentation)
+        self.steps = max(1, len(train.images) // options.batch_size)
+        self.budget = Budget(options.epochs, options.hours)
+        self._targets = _targets(train, options.label_smoothing)
+        keras.utils.set_random_seed(options.seed)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(precision_policy(options.precision))
+        try:
+            self.model = network.build(self.heads, options.width)
+        finally:
+            keras.config.set_dtype_policy(before)
+        self.optimizer = keras.optimizers.SGD(0.0, momentum=0.9, nesterov=True)
+        self.optimizer.build(self.model.trainable_variables)
+        self.average = [tf.Variable(w.value, trainable=False) for w in self.model.weights]
+        self._step = tf.function(self._step_once, reduce_retracing=True)
+        self._forward = tf.function(lambda faces: self.model(faces, training=False), reduce_retracing=True)
+        if state.arrays:
+            self._restore()
+
+    def epochs(self) -> Iterator[State]:
+        """Run what is left of the budget; gives the state after each epoch."""
+        while self.budget.at(self.state.epoch, self.state.seconds) < 1:
+            begun = time.monotonic()
+            row = self._epoch()
+            self.state.epoch += 1
+            self.state.seconds += time.monotonic() - begun
+            self.state.history.append({"epoch": self.state.epoch, "seconds": round(self.state.seconds, 1), **row})
+            self._remember()
+            yield self.state
+
+    def _epoch(self) -> dict[str, float]:
+        begin, end = self.budget.span(self.state.epoch, self.state.seconds)
+        sums: dict[str, float] = {}
+        label = f"epoch {self.state.epoch + 1}" + (f"/{self.options.epochs}" if self.options.epochs else "")
+        decay = math.exp(-AVERAGE_EVERY / (AVERAGE_EPOCHS * self.steps))
+        with tqdm(total=self.steps, desc=label, unit="step", leave=False, disable=None) as bar:
+            for i, (faces, targets, weights) in enumerate(self._batches()):
+                rate = learning_rate(self.options.learning_rate, begin + (end - begin) * i / self.steps)
+                self.optimizer.learning_rate.assign(rate)
+                for name, value in self._step(faces, targets, weights).items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                done = self.state.epoch * self.steps + i + 1
+                if done % AVERAGE_EVERY == 0:
+                    # Early on the average follows the weights closely, else it would remember their start.
+                    self._update_average(tf.constant(min(decay, (1 + done) / (40 + done)), tf.float32))
+                bar.update()
+                bar.set_postfix(loss=f"{sums['loss'] / (i + 1):.3f}", left=self._left(end, i), refresh=False)
+        row = {name: value / self.steps for name, value in sums.items()}
+        return {"learning_rate": rate, **row, **self.validate()}
+
+    def _left(self, end: float, step: int) -> str:
+        """Time left of the whole training, from the epochs so far."""
+        if self.options.hours:
+            return tqdm.format_interval(int(max(0.0, self.options.hours * 3600 - self.state.seconds)))
+        if not self.state.epoch:
+            return "?"
+        each = self.state.seconds / self.state.epoch
+        rest = (self.options.epochs or 0) - self.state.epoch - (step + 1) / self.steps
+        return tqdm.format_interval(int(max(0.0, each * rest)))
+
+    def _batches(self) -> Iterator[Batch]:
+        """One epoch's batches, made ahead in a thread, in an order that depends on (seed, epoch) alone."""
+        rng = np.random.default_rng([self.options.seed, self.state.epoch])
+        order = rng.permutation(len(self.train.images))
+        size = self.options.batch_size
+        with ThreadPoolExecutor(1) as pool:
+            waiting: deque[Any] = deque()
+            for i in range(self.steps):
+                waiting.append(pool.submit(self._batch, order[i * size : (i + 1) * size], rng))
+                if len(waiting) > 3:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _batch(self, index: NDArray[np.intp], rng: np.random.Generator) -> Batch:
+        faces = self.augmentation(self.train.images[index], self.options.crop, rng)
+        targets = {name: t[index] for name, (t, _) in self._targets.items()}
+        weights = {name: w[index] for name, (_, w) in self._targets.items()}
+        if self.options.mixup:
+            share = rng.beta(self.options.mixup, self.options.mixup, len(index)).astype(np.float32)
+            share = np.maximum(share, 1 - share)
+            other = rng.permutation(len(index))
+            faces = _mix(faces, faces[other], share)
+            for name, target in targets.items():
+                weighted = _mix(target * weights[name][:, None], (target * weights[name][:, None])[other], share)
+                weights[name] = _mix(weights[name], weights[name][other], share)
+                targets[name] = weighted / np.maximum(weights[name], 1e-6)[:, None]
+        return faces, targets, weights
+
+    def _step_once(self, faces: Any, targets: Any, weights: Any) -> dict[str, Any]:
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.model(faces, training=True)
+            losses = {
+                name: tf.math.divide_no_nan(
+                    tf.reduce_sum(weights[name] * tf.nn.softmax_cross_entropy_with_logits(targets[name], logits[name])),
+                    tf.reduce_sum(weights[name]),
+                )
+                for name in self.heads
+            }
+            loss = sum(losses[name] * (FERPLUS_WEIGHT if name == "ferplus" else 1.0) for name in self.heads)
+        gradients = tape.gradient(loss, variables)
+        # The L2 penalty enters the gradient directly: the same as in the loss, without its arithmetic.
+        gradients = [
+            g + self.options.weight_decay * tf.convert_to_tensor(v.value) if v.path.endswith("kernel") else g
+            for g, v in zip(gradients, variables, strict=True)
+        ]
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        hit = tf.equal(tf.argmax(logits["fer2013"], 1), tf.argmax(targets["fer2013"], 1))
+        out = {"loss": losses["fer2013"], "accuracy": tf.reduce_mean(tf.cast(hit, tf.float32))}
+        return out | ({"ferplus_loss": losses["ferplus"]} if "ferplus" in losses else {})
+
+    @tf.function(reduce_retracing=True)
+    def _update_average(self, decay: Any) -> None:
+        for mean, weight in zip(self.average, self.model.weights, strict=True):
+            mean.assign(decay * mean + (1 - decay) * tf.cast(weight.value, mean.dtype))
+
+    def predict(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Logits of the averaged weights for (n, 48, 48) grey faces."""
+        kept = [w.numpy() for w in self.model.weights]
+        self._assign(self.average)
+        try:
+            parts = [
+                self._forward(tf.constant(images[i : i + 256, ..., None], tf.float32))
+                for i in range(0, len(images), 256)
+            ]
+        finally:
+            self._assign(kept)
+        return {name: np.concatenate([p[name].numpy() for p in parts]) for name in self.heads}
+
+    def validate(self) -> dict[str, float]:
+        """Figures on PublicTest, of the averaged weights, on whole images."""
+        logits = self.predict(self.public.images)
+        labels = self.public.labels
+        scores = logits["fer2013"] - logits["fer2013"].max(1, keepdims=True)
+        likelihood = scores[np.arange(len(labels)), labels] - np.log(np.exp(scores).sum(1))
+        hit = scores.argmax(1) == labels
+        row = {
+            "val_loss": float(-likelihood.mean()),
+            "val_accuracy": float(hit.mean()),
+            "val_balanced_accuracy": float(np.mean([hit[labels == c].mean() for c in np.unique(labels)])),
+        }
+        if "ferplus" in logits and self.public.votes is not None:
+            target, known = vote_distribution(self.public.votes)
+            if known.any():
+                same = logits["ferplus"].argmax(1) == target.argmax(1)
+                row["val_ferplus_accuracy"] = float(same[known].mean())
+        return row
+
+    def _remember(self) -> None:
+        arrays = self.state.arrays
+        arrays["weights"] = [w.numpy() for w in self.model.weights]
+        arrays["average"] = [w.numpy() for w in self.average]
+        arrays["optimizer"] = [v.numpy() for v in self.optimizer.variables]
+        if self.state.best is self.state.history[-1]:
+            arrays["best"] = arrays["average"]
+
+    def _restore(self) -> None:
+        self._assign(self.state.arrays["weights"])
+        for variable, value in zip(self.average, self.state.arrays["average"], strict=True):
+            variable.assign(value)
+        for variable, value in zip(self.optimizer.variables, self.state.arrays["optimizer"], strict=True):
+            variable.assign(value)
+
+    def _assign(self, values: list[Any]) -> None:
+        for weight, value in zip(self.model.weights, values, strict=True):
+            weight.assign(value)
+
+
+def _targets(split: Split, smoothing: float) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Per head the target distributions (n, units) and the weight of each image (n,), 0 where it has none."""
+    units = network.HEADS["fer2013"]
+    smooth = np.eye(units, dtype=np.float32)[split.labels] * (1 - smoothing) + smoothing / units
+    targets = {"fer2013": (smooth, np.ones(len(smooth), np.float32))}
+    if split.votes is not None:
+        votes, known = vote_distribution(split.votes)
+        targets["ferplus"] = (votes, known.astype(np.float32))
+    return targets
+
+
+def _mix(a: NDArray[np.float32], b: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    share = share.reshape(-1, *[1] * (a.ndim - 1))
+    return np.asarray(share * a + (1 - share) * b, np.float32)

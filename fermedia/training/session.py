@@ -1,0 +1,98 @@
+"""``fermedia train``: from a data set to a model folder, interruptible at any moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from fermedia.errors import UsageError
+from fermedia.files import sha256
+from fermedia.options import TrainOptions
+from fermedia.training.dataset import Dataset, Split, digests, load, seen
+from fermedia.training.export import export, write_history
+from fermedia.training.fit import CHECKPOINT, State, Trainer
+
+
+
+def train_model(
+    data: Path, out: Path, options: dict[str, Any], *, ferplus: Path | None = None, resume: bool = False
+) -> str:
+    """Train on ``data`` into the folder ``out``; gives the closing line.
+
+    ``options`` are fields of ``TrainOptions``. With ``resume`` they, and the votes, come from the checkpoint, and
+    what is given must agree with it. Raises UsageError, DataError; KeyboardInterrupt with a hint on how to go on.
+    """
+    state = _resumed(out, options, ferplus) if resume else None
+    if state is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError(f"--out {out}: is not empty; add --resume to go on with it, or name another folder")
+        state = State(options=TrainOptions(**options).record(), data=_origin(ferplus))
+    ferplus = Path(state.data["ferplus"]) if state.data["ferplus"] else None
+    dataset = load(data, ("train", "public"), ferplus)
+    if state.data.setdefault("digest", dataset.digest) != dataset.digest:
+        raise UsageError(f"{data}: is not the data set that {out} was begun with; give that one, or another --out")
+    trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**state.options), state)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        _run(trainer, out)
+    except KeyboardInterrupt as error:
+        done = f"{state.epoch} epochs are kept" if state.epoch else "no epoch was finished"
+        how = f"go on with: fermedia train {data} --out {out} --resume" if state.epoch else "start again"
+        raise KeyboardInterrupt(f"{done}; {how}") from error
+    card = export(trainer, out, digests(dataset["train"].images))
+    public = card["metrics"]["public"]
+    low, high = public["accuracy_interval"]
+    return (
+        f"{out}: {state.epoch} epochs in {state.seconds / 3600:.2f} hours; PublicTest accuracy "
+        f"{public['accuracy']:.1%} ({low:.1%} to {high:.1%}, n = {public['n']}); "
+        f"use it with: fermedia analyze VIDEO --model {out} --out DIR"
+    )
+
+
+def training_images(dataset: Dataset) -> Split:
+    """The training split without blank images and without those that stand in PublicTest too."""
+    train = dataset["train"]
+    blank = train.images.reshape(len(train), -1).std(1) == 0
+    return train.pick(~blank & ~seen(train.images, digests(dataset["public"].images)))
+
+
+def _run(trainer: Trainer, out: Path) -> None:
+    writer = tf.summary.create_file_writer(str(out / "tensorboard"))
+    with writer.as_default():
+        for state in trainer.epochs():
+            state.save(out / CHECKPOINT)
+            write_history(state.history, out)
+            row = state.history[-1]
+            for name, value in row.items():
+                tf.summary.scalar(name, value, step=state.epoch)
+            writer.flush()
+            tqdm.write(
+                f"epoch {state.epoch}: loss {row['loss']:.3f}, accuracy {row['accuracy']:.1%}; "
+                f"PublicTest {row['val_accuracy']:.2%} (best {state.best['val_accuracy']:.2%}), "
+                f"{tqdm.format_interval(int(state.seconds))} so far"
+            )
+    writer.close()
+
+
+def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
+    """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
+    state = State.load(out / CHECKPOINT)
+    differing = [f"--{k.replace('_', '-')} {v}" for k, v in options.items() if state.options[k] != v]
+    if ferplus is not None and _origin(ferplus)["ferplus_sha256"] != state.data["ferplus_sha256"]:
+        differing.append(f"--ferplus {ferplus}")
+    if differing:
+        raise UsageError(f"{out} was begun without {', '.join(differing)}; leave that out, or train into another --out")
+    if ferplus is not None:
+        state.data |= _origin(ferplus)
+    return state
+
+
+def _origin(ferplus: Path | None) -> dict[str, Any]:
+    known = ferplus is not None and ferplus.is_file()
+    return {
+        "ferplus": str(ferplus.resolve()) if ferplus else None,
+        "ferplus_sha256": sha256(ferplus) if ferplus and known else None,
+    }

@@ -1,0 +1,180 @@
+"""The values that flow through fermedia, and the names of the timeline's columns.
+
+Nothing here reads a file or loads a model. Pixel coordinates are those of the *upright* picture (rotation
+metadata applied), x to the right, y down, in pixels, with (0, 0) the outer corner of the first pixel.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The seven emotions in FER-2013's own label order (0..6). Every array, column and plot keeps this order.
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+#: The columns of timeline.csv, in order. Names follow OpenFace where it has one.
+TIMELINE_COLUMNS = (
+    "source",
+    "frame",
+    "timestamp",
+    "face_id",
+    "success",
+    "confidence",
+    "x",
+    "y",
+    "width",
+    "height",
+    *EMOTIONS,
+    "emotion",
+    "valence",
+)
+
+Gray = NDArray[np.uint8]
+"""A grey picture, shape (h, w), full range 0..255."""
+
+Color = NDArray[np.uint8]
+"""A colour picture, shape (h, w, 3), C-contiguous; each use says RGB or BGR."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels. It may lie partly outside the picture; its sides are positive."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError(f"a box needs positive sides, got {self.width} x {self.height}")
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(x, y) of the middle."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.width * self.height
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union with another box, 0..1."""
+        w = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        h = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        if w <= 0 or h <= 0:
+            return 0.0
+        return w * h / (self.area + other.area - w * h)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A detected face.
+
+    ``keypoints`` has shape (6, 2), float32, pixels, in MediaPipe's order: the person's right eye (left in the
+    picture), left eye, nose tip, mouth, right ear, left ear. ``confidence`` is the detector's score, 0..1.
+    """
+
+    box: Box
+    confidence: float
+    keypoints: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One face in one frame.
+
+    ``face_id`` counts from 0; in a video it follows the person. ``probabilities`` has shape (7,), float32, in
+    the order of ``EMOTIONS``, and sums to 1.
+    """
+
+    face: Face
+    face_id: int
+    probabilities: NDArray[np.float32]
+
+    @property
+    def emotion(self) -> str:
+        """The most probable emotion."""
+        return EMOTIONS[int(self.probabilities.argmax())]
+
+    @property
+    def valence(self) -> float:
+        """FaceReader's convention: happy minus the strongest of angry, disgust, fear, sad; -1..1."""
+        p = dict(zip(EMOTIONS, self.probabilities.tolist(), strict=True))
+        return p["happy"] - max(p["angry"], p["disgust"], p["fear"], p["sad"])
+
+
+class Picture(ABC):
+    """The pixels of a frame, converted only as far as somebody asks."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Pixels, upright."""
+
+    @property
+    @abstractmethod
+    def height(self) -> int:
+        """Pixels, upright."""
+
+    @abstractmethod
+    def gray(self) -> Gray:
+        """The grey picture, (height, width). Do not write into it."""
+
+    @abstractmethod
+    def rgb(self, size: tuple[int, int] | None = None) -> Color:
+        """RGB, C-contiguous, of ``size`` (width, height), or of the picture's own. Shrinking averages areas."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of an item and when it is shown.
+
+    ``index`` counts decoded frames from 0, before any sampling. ``time`` is in seconds, as a player shows it;
+    None for photos. ``duration`` is the stream's own claim in seconds, None where it makes none. ``sampled``
+    says whether the frame is to be analysed; the others only pass through to the annotated video.
+    ``name`` is the file's name for photos, None for video.
+    """
+
+    index: int
+    time: float | None
+    picture: Picture
+    duration: float | None = None
+    sampled: bool = True
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class MediaItem:
+    """One thing to analyse: a video, or the photos that lie directly in one folder.
+
+    ``key`` is its unique path below ``items/`` in the output folder (no ``..``, no absolute part; no key is a
+    leading part of another). ``path`` is the video, or the folder of the photos. ``files`` is the video alone,
+    or the photos in natural order.
+    """
+
+    kind: Literal["video", "photos"]
+    key: PurePosixPath
+    path: Path
+    files: tuple[Path, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a video says about itself. Sizes are upright pixels; times are seconds; None where unknown."""
+
+    width: int
+    height: int
+    average_rate: Fraction | None
+    duration: float | None
+    frames: int | None
+    codec: str
+    rotation: int
+    audio: str | None

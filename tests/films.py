@@ -1,0 +1,186 @@
+"""Real films and pictures for the tests, made on the fly.
+
+Every picture is RGB, uint8, (h, w, 3). Frames carry their number as a bar of blocks along the top edge, so that a
+test can say which frame it is looking at after any encoder: ``paint_number`` and ``read_number``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+_BITS = 12
+_BLOCKS = _BITS + 2  # a white and a black one come first, to read the others against
+
+
+@cache
+def astronaut() -> Image:
+    """Eileen Collins, 512x512, NASA, public domain. One face, about 105 pixels wide, centre near (225, 115)."""
+    from skimage import data
+
+    picture = data.astronaut()
+    picture.setflags(write=False)
+    return picture
+
+
+def head() -> Image:
+    """The astronaut's head and shoulders, 240x240."""
+    return astronaut()[0:240, 105:345]
+
+
+def background(size: tuple[int, int]) -> Image:
+    """A soft gradient without anything like a face; size is (width, height)."""
+    width, height = size
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    return np.stack([60 + 80 * x, 90 + 60 * y, 120 - 60 * x], axis=2).astype(np.uint8)
+
+
+def bar_height(height: int) -> int:
+    """Rows that the number takes at the top of a picture of this height."""
+    return max(6, height // 10)
+
+
+def paint_number(picture: Image, number: int) -> Image:
+    """A copy of the picture with ``number`` (0..4095) as black and white blocks along its top edge."""
+    picture = picture.copy()
+    bits = [1, 0] + [number >> bit & 1 for bit in reversed(range(_BITS))]
+    edges = np.linspace(0, picture.shape[1], _BLOCKS + 1).round().astype(int)
+    for bit, left, right in zip(bits, edges, edges[1:], strict=False):
+        picture[: bar_height(picture.shape[0]), left:right] = 255 * bit
+    return picture
+
+
+def read_number(picture: Image) -> int:
+    """The number in a grey (h, w) or colour (h, w, 3) picture of any size; ValueError where there is none."""
+    gray = picture if picture.ndim == 2 else picture.mean(axis=2)
+    height, width = gray.shape
+    bar = bar_height(height)
+    edges = np.linspace(0, width, _BLOCKS + 1)
+    levels = []
+    for left, right in zip(edges, edges[1:], strict=False):
+        inset = (right - left) / 4
+        levels.append(gray[bar // 4 : max(bar // 4 + 1, bar * 3 // 4), int(left + inset) : int(right - inset) + 1].mean())
+    white, black, *bits = levels
+    if white - black < 128:
+        raise ValueError(f"no frame number in this picture: white {white:.0f}, black {black:.0f}")
+    if any(min(abs(level - white), abs(level - black)) > 64 for level in bits):
+        raise ValueError("the frame number is blurred: frames were blended")
+    return int("".join("1" if level > (white + black) / 2 else "0" for level in bits), 2)
+
+
+def numbered(count: int, size: tuple[int, int] = (320, 240)) -> Iterator[Image]:
+    """``count`` pictures without a face, each with its number."""
+    scene = background(size)
+    for number in range(count):
+        yield paint_number(scene, number)
+
+
+def moving_faces(count: int, size: tuple[int, int] = (480, 360)) -> Iterator[Image]:
+    """``count`` numbered pictures in which the astronaut's head (3/4 of the height) drifts from left to right."""
+    width, height = size
+    side = min(width, height * 3 // 4)
+    face = cv2.resize(head(), (side, side), interpolation=cv2.INTER_AREA)
+    scene = background(size)
+    for number in range(count):
+        picture = scene.copy()
+        left = round((width - side) * number / max(1, count - 1))
+        top = height - side
+        picture[top:, left : left + side] = face
+        yield paint_number(picture, number)
+
+
+def write_film(
+    path: Path,
+    pictures: Iterable[Image],
+    rate: Fraction | int = Fraction(25),
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    times: Sequence[Fraction] | None = None,
+    start: Fraction | float = 0,
+    audio: str | None = None,
+    audio_seconds: Fraction | float | None = None,
+    rotation: int = 0,
+    hflip: bool = False,
+    full_range: bool = False,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Encode RGB pictures; the container follows the path's suffix. Returns the path.
+
+    ``times`` are the presentation times in seconds for a variable rate (else ``n / rate``); ``start`` is added to
+    them, while the audio (a 440 Hz tone, ``audio`` names its encoder) begins at 0 and lasts as long as the film
+    unless ``audio_seconds`` says otherwise. The pictures are given upright: with ``rotation`` (90, 180 or 270
+    degrees clockwise, what the player has to turn) and ``hflip`` they are stored turned and mirrored, and the
+    metadata says so, as phones do.
+    """
+    pictures = list(pictures)
+    rate = Fraction(rate)
+    times = [n / rate for n in range(len(pictures))] if times is None else list(times)
+    time_base = 1 / rate if times[-1:] == [(len(pictures) - 1) / rate] and not start else Fraction(1, 90000)
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=_quick(codec) | (options or {}))
+        stored = [_stored(picture, rotation, hflip) for picture in pictures]
+        stream.height, stream.width = stored[0].shape[:2]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = time_base
+        if full_range:
+            stream.codec_context.color_range = 2
+        if rotation or hflip:
+            stream.set_display_rotation(-rotation, hflip=hflip)
+        tone = _add_tone(container, audio) if audio else None
+        for picture, time in zip(stored, times, strict=True):
+            frame = _yuv(picture, pix_fmt, full_range)
+            frame.pts = round((time + Fraction(start)) / time_base)
+            frame.time_base = time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if tone is not None:
+            seconds = times[-1] + 1 / rate if audio_seconds is None else Fraction(audio_seconds)
+            _write_tone(container, tone, float(seconds))
+    return path
+
+
+def _quick(codec: str) -> dict[str, str]:
+    return {
+        "libx264": {"preset": "veryfast", "crf": "18"},
+        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+        "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "b": "2M"},
+    }.get(codec, {})
+
+
+def _stored(picture: Image, rotation: int, hflip: bool) -> Image:
+    mirrored = picture[:, ::-1] if hflip else picture
+    return np.ascontiguousarray(np.rot90(mirrored, rotation // 90))  # anticlockwise; the player turns it back
+
+
+def _yuv(picture: Image, pix_fmt: str, full_range: bool) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    levels = 2 if full_range else 1
+    colorspace = 1 if picture.shape[0] >= 720 else 5  # BT.709 and BT.601, as players take untagged films
+    return frame.reformat(format=pix_fmt, dst_color_range=levels, dst_colorspace=colorspace)
+
+
+def _add_tone(container: av.container.OutputContainer, codec: str) -> av.AudioStream:
+    return container.add_stream(codec, rate=48000, layout="stereo")
+
+
+def _write_tone(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    samples = np.sin(2 * np.pi * 440 / 48000 * np.arange(round(seconds * 48000))).astype(np.float32) / 4
+    for begin in range(0, len(samples), 960):
+        block = samples[begin : begin + 960]
+        frame = av.AudioFrame.from_ndarray(np.stack([block, block]), format="fltp", layout="stereo")
+        frame.sample_rate = 48000
+        frame.pts = begin
+        frame.time_base = Fraction(1, 48000)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))

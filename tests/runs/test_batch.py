@@ -1,0 +1,288 @@
+"""Whole runs over real files, through the real command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as PIL
+
+import fermedia
+from fermedia.errors import MediaError, UsageError
+from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
+from tests.films import astronaut, moving_faces, numbered, read_number, write_film
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fermedia", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def film_numbers(path: Path) -> list[tuple[float, int]]:
+    with av.open(str(path)) as film:
+        return [(f.time, read_number(f.to_ndarray(format="rgb24"))) for f in film.decode(video=0)]
+
+
+def tree(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as people have them: two films of one name, pictures, a broken film, a text that calls itself one."""
+    folder = tmp_path_factory.mktemp("recordings")
+    write_film(folder / "talk.mp4", moving_faces(12), audio="aac")
+    write_film(folder / "talk.mkv", numbered(6))
+    (folder / "class 1").mkdir()
+    for name in ("a 10.png", "a 9.jpg"):
+        PIL.fromarray(astronaut()).save(folder / "class 1" / name)
+    (folder / "class 1" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (folder / "notes.mp4").write_text("not a film\n")
+    (folder / "empty.mov").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run over the folder, which several tests look at."""
+    out = tmp_path_factory.mktemp("out") / "results"
+    done = run("analyze", recordings, "--out", out, "--json")
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    (out.parent / "stdout.json").write_text(done.stdout)
+    (out.parent / "stderr.txt").write_text(done.stderr)
+    return out
+
+
+def test_the_folder_holds_what_is_promised_and_nothing_else(results: Path) -> None:
+    assert tree(results) == {
+        "run.json",
+        "summary.csv",
+        "failures.csv",
+        *(f"items/{film}/{name}" for film in ("talk.mp4", "talk.mkv") for name in FILM_FILES),
+        *(f"items/class 1/photos/{name}" for name in PHOTO_FILES),
+    }
+
+
+FILM_FILES = ("timeline.csv", "item.json", "annotated.mp4")
+PHOTO_FILES = ("timeline.csv", "item.json", "annotated/a 9.jpg", "annotated/a 10.png.jpg")
+
+
+def test_failures_name_every_file_that_could_not_be_read(results: Path) -> None:
+    failures = rows(results / "failures.csv")
+    assert list(failures[0]) == ["item", "stage", "error"]
+    assert {(f["item"], f["stage"]) for f in failures} == {
+        ("notes.mp4", "open"),
+        ("empty.mov", "open"),
+        ("class 1/photos/broken.jpg", "open"),
+    }
+    said = (results.parent / "stderr.txt").read_text()
+    for name in ("notes.mp4", "empty.mov", "broken.jpg"):
+        assert sum(name in line for line in said.splitlines()) == 1
+
+
+def test_timeline_of_a_film(results: Path) -> None:
+    timeline = rows(results / "items/talk.mp4/timeline.csv")
+    assert tuple(timeline[0]) == TIMELINE_COLUMNS
+    assert [int(r["frame"]) for r in timeline] == list(range(12))
+    assert [r["timestamp"] for r in timeline] == [f"{n / 25:.6f}" for n in range(12)]
+    assert {r["success"] for r in timeline} == {"1"}
+    assert {r["face_id"] for r in timeline} == {"0"}
+    for r in timeline:
+        p = np.array([float(r[e]) for e in EMOTIONS])
+        assert p.sum() == pytest.approx(1, abs=5e-6)
+        assert r["emotion"] == EMOTIONS[int(p.argmax())]
+    # The head drifts to the right, and the box with it.
+    x = [float(r["x"]) for r in timeline]
+    assert x[-1] - x[0] > 100
+
+
+def test_a_film_without_faces_has_a_row_for_every_frame(results: Path) -> None:
+    timeline = rows(results / "items/talk.mkv/timeline.csv")
+    assert [(r["frame"], r["success"], r["face_id"], r["emotion"]) for r in timeline] == [
+        (str(n), "0", "", "") for n in range(6)
+    ]
+
+
+def test_annotated_film_has_every_frame_once_at_its_time(results: Path) -> None:
+    found = film_numbers(results / "items/talk.mp4/annotated.mp4")
+    assert [number for _, number in found] == list(range(12))
+    assert [t for t, _ in found] == pytest.approx([n / 25 for n in range(12)], abs=1e-3)
+    with av.open(str(results / "items/talk.mp4/annotated.mp4")) as film:
+        assert film.streams.video[0].codec_context.name == "h264"
+        assert len(film.streams.audio) == 1
+
+
+def test_pictures_are_one_item_in_natural_order(results: Path) -> None:
+    timeline = rows(results / "items/class 1/photos/timeline.csv")
+    assert [(r["source"], r["frame"], r["timestamp"], r["face_id"]) for r in timeline] == [
+        ("a 9.jpg", "0", "", "0"),
+        ("a 10.png", "1", "", "0"),
+    ]
+
+
+def test_summary_and_totals(results: Path) -> None:
+    summary = pd.read_csv(results / "summary.csv", dtype={"face_id": str})
+    whole = summary[summary.face_id == "all"].set_index("item")
+    assert whole.coverage.to_dict() == {"talk.mp4": 1.0, "talk.mkv": 0.0, "class 1/photos": 1.0}
+    assert whole.loc["talk.mp4", "seconds"] == pytest.approx(12 / 25, abs=1e-3)
+    totals = json.loads((results.parent / "stdout.json").read_text())
+    assert (totals["items"], totals["finished"], totals["frames"], len(totals["failures"])) == (5, 3, 20, 3)
+    record = json.loads((results / "run.json").read_text())
+    assert record["state"] == "finished"
+    assert record["totals"] == totals
+
+
+def test_nothing_of_an_earlier_run_is_overwritten_without_being_told(results: Path, recordings: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in results.rglob("*")}
+    done = run("analyze", recordings / "talk.mkv", "--out", results)
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+    assert {p: p.stat().st_mtime_ns for p in results.rglob("*")} == before
+
+
+def test_overwrite_replaces_items_and_keeps_foreign_files(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("keep me")
+    for options in ([], ["--no-video"]):
+        done = run("analyze", recordings / "talk.mkv", "--out", out, "--overwrite", "--quiet", *options)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+    assert tree(out / "items") == {"talk.mkv/timeline.csv", "talk.mkv/item.json"}
+    assert (out / "mine.txt").read_text() == "keep me"
+
+
+def test_results_inside_the_input_folder_are_never_inputs(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.mp4", numbered(3))
+    for _ in range(2):
+        done = run("analyze", tmp_path, "--out", tmp_path / "results", "--overwrite", "--json", "--quiet")
+        assert json.loads(done.stdout)["items"] == 1, done.stderr
+
+
+def test_sampling_and_span(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", numbered(50))
+    done = run("analyze", film, "--out", tmp_path / "out", "--every", "4", "--start", "0:00.4", "--end", "1.2")
+    assert done.returncode == 0, done.stderr
+    timeline = rows(tmp_path / "out/items/a.mp4/timeline.csv")
+    assert [int(r["frame"]) for r in timeline] == [12, 16, 20, 24, 28]
+    assert [float(r["timestamp"]) for r in timeline] == pytest.approx([n / 25 for n in (12, 16, 20, 24, 28)])
+    assert [n for _, n in film_numbers(tmp_path / "out/items/a.mp4/annotated.mp4")] == list(range(10, 30))
+
+
+def test_variable_rate_keeps_its_times(tmp_path: Path) -> None:
+    times = [Fraction(n, 1000) for n in (0, 40, 55, 200, 203, 900)]
+    film = write_film(tmp_path / "phone.mp4", numbered(6), times=times)
+    assert run("analyze", film, "--out", tmp_path / "out").returncode == 0
+    timeline = rows(tmp_path / "out/items/phone.mp4/timeline.csv")
+    assert [float(r["timestamp"]) for r in timeline] == pytest.approx([float(t) for t in times], abs=1e-6)
+    found = film_numbers(tmp_path / "out/items/phone.mp4/annotated.mp4")
+    assert found == [(pytest.approx(float(t), abs=1e-3), n) for n, t in enumerate(times)]
+
+
+def test_a_film_that_breaks_off_keeps_what_could_be_read(tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "whole.mp4", numbered(60), container_options={"movflags": "faststart"})
+    content = whole.read_bytes()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(content[: len(content) * 6 // 10])
+    done = run("analyze", broken, "--out", tmp_path / "out")
+    assert done.returncode == 3
+    timeline = rows(tmp_path / "out/items/broken.mp4/timeline.csv")
+    assert 5 < len(timeline) < 60
+    assert [(f["item"], f["stage"]) for f in rows(tmp_path / "out/failures.csv")] == [("broken.mp4", "decode")]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_only_what_is_finished(tmp_path: Path, sent: signal.Signals) -> None:
+    (tmp_path / "in").mkdir()
+    write_film(tmp_path / "in/a.mp4", numbered(3))
+    write_film(tmp_path / "in/b.mp4", moving_faces(1500, (160, 120)))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "fermedia", "analyze", str(tmp_path / "in"), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "items/a.mp4").is_dir():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    os.kill(process.pid, sent)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert tree(out) >= {"items/a.mp4/timeline.csv", "summary.csv", "failures.csv"}
+    assert not [p for p in tree(out) if "b.mp4" in p or "working" in p]
+    assert json.loads((out / "run.json").read_text())["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.mp4", "--out", "x"], "missing.mp4"),
+        ([".", "--out", "x"], "no video or picture"),
+        (["a.mp4", "--out", "x", "--every", "0"], "--every must be greater than 0"),
+        (["a.mp4", "--out", "x", "--every", "2", "--fps", "3"], "--every and --fps exclude each other"),
+        (["a.mp4", "--out", "x", "--start", "5", "--end", "2"], "--end must lie after --start"),
+        (["a.mp4", "--out", "x", "--start", "soon"], "not a time"),
+        (["a.mp4", "--out", "x", "--detection-confidence", "2"], "must lie between 0 and 1"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(tmp_path: Path, arguments: Sequence[str], message: str) -> None:
+    done = run("analyze", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mp4", numbered(2))
+    done = run("analyze", film, "--out", tmp_path / "out", "--model", tmp_path)
+    assert done.returncode == 1
+    assert "card.json" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_python_interface_gives_the_timeline(face_film: Path, tmp_path: Path) -> None:
+    table = fermedia.analyze(face_film, every=10)
+    assert tuple(table.columns) == TIMELINE_COLUMNS
+    assert table.frame.tolist() == [0, 10, 20, 30, 40]
+    assert table.success.all()
+    with pytest.raises(UsageError, match="no option evry"):
+        fermedia.analyze(face_film, evry=10)
+    (tmp_path / "text.mp4").write_text("no film")
+    with pytest.raises(MediaError, match=r"text\.mp4"):
+        fermedia.analyze(tmp_path / "text.mp4")
+
+
+def test_analysis_never_loads_tensorflow(face_film: Path) -> None:
+    code = (
+        f"import sys, fermedia; fermedia.analyze({str(face_film)!r}, every=25)\n"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_shared_recordings(shared: Path, tmp_path: Path) -> None:
+    done = run("analyze", shared / "media", "--out", tmp_path / "x", "--no-video", "--every", "8", "--json")
+    assert done.returncode == 0, done.stderr
+    photos = rows(tmp_path / "x/items/photos/timeline.csv")
+    assert [r["source"] for r in photos] == ["multi_face.jpg"] * 5 + ["single_face.jpg"]
+    nobody = rows(tmp_path / "x/items/no_face.mp4/timeline.csv")
+    assert {r["success"] for r in nobody} == {"0"}
+    assert len(rows(tmp_path / "x/items/WolfgangLanger_Pexels.mp4/timeline.csv")) == 59

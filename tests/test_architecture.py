@@ -1,0 +1,103 @@
+"""Imports point one way, heavy libraries stay in their rooms, and starting is quick because little is loaded."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "fermedia"
+
+#: A module may import from its own floor's row and from the rows above it here.
+FLOORS = (
+    {"types", "errors", "options", "files", "pictures"},
+    {"media", "vision"},
+    {"outputs"},
+    {"runs", "training"},
+    {"cli"},
+)
+#: Within a row nothing crosses from one room to another, except on the ground floor.
+TRAINING_MAY_USE = {"vision", "types", "errors", "options", "files", "training"}
+
+#: Where each heavy library may be imported.
+ROOMS = {
+    "av": {"media.video", "outputs.video", "runs.demo"},
+    "mediapipe": {"vision.detect"},
+    "ai_edge_litert": {"vision.classify"},
+    "tensorflow": {"training.fit", "training.export", "training.session"},
+    "keras": {"training.fit", "training.export", "training.network"},
+    "matplotlib": {"training.plots"},
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text())
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+
+
+def imported(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def floor(room: str) -> int:
+    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def test_imports_only_point_down() -> None:
+    wrong = []
+    for name, tree in modules().items():
+        room = name.split(".")[0]
+        for target in imported(tree):
+            if not target.startswith("fermedia."):
+                continue
+            other = target.split(".")[1]
+            if other.startswith("_") or other not in set().union(*FLOORS):
+                continue
+            allowed = floor(other) < floor(room) or other == room or floor(room) == 0
+            if room == "training":
+                allowed = other in TRAINING_MAY_USE
+            if not allowed:
+                wrong.append(f"{name} imports {target}")
+    assert not wrong
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    rooms = {name.split(".")[0] for name in modules()}
+    assert rooms == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_heavy_libraries_stay_in_their_rooms(library: str) -> None:
+    users = {name for name, tree in modules().items() if library in {t.split(".")[0] for t in imported(tree)}}
+    assert users
+    assert users <= ROOMS[library]
+
+
+@pytest.mark.parametrize("command", [[], ["analyze"], ["train"], ["evaluate"]])
+def test_help_loads_no_heavy_library(command: list[str]) -> None:
+    code = (
+        "import sys\nfrom fermedia.cli import cli\n"
+        f"try: cli({[*command, '--help']!r})\nexcept SystemExit: pass\n"
+        "heavy = {'numpy','cv2','av','mediapipe','tensorflow','keras','pandas','ai_edge_litert','PIL','matplotlib'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("LOADED []")
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = "import sys, fermedia; print(sorted({'numpy','cv2','pandas'} & set(sys.modules)), fermedia.EMOTIONS[0])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] angry"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import click
 
@@ -22,7 +22,8 @@ from fermedia.options import AnalyzeOptions, Options, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
-O = TypeVar("O", bound=Options)
+#: What brings the libraries that OpenCV and MediaPipe link to and a bare system lacks.
+SYSTEM_LIBRARIES = "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
 
 _IN = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -47,7 +48,7 @@ class Time(click.ParamType):
         return sum(p * 60**i for i, p in enumerate(reversed(parts)))
 
 
-def _options(cls: type[O]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the flags of an option class."""
     hints = get_type_hints(cls)
 
@@ -62,7 +63,12 @@ def _options(cls: type[O]) -> Callable[[Callable[..., Any]], Callable[..., Any]]
             flag = meta.get("flag") or "--" + item.name.replace("_", "-")
             shown = item.default is not None
             command = click.option(
-                flag, item.name, type=kind, default=item.default, help=meta["help"], metavar=meta.get("metavar"),
+                flag,
+                item.name,
+                type=kind,
+                default=item.default,
+                help=meta["help"],
+                metavar=meta.get("metavar"),
                 show_default=shown,
             )(command)
         return command
@@ -152,7 +158,9 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
     with _extra("fermedia train"):
         from fermedia.training.session import train_model
 
-        given = {k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT}
+        given = {
+            k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT
+        }
         click.echo(train_model(data, out, given if resume else options, ferplus=ferplus, resume=resume))
     return 0
 
@@ -161,15 +169,25 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
 @click.argument("data", type=_IN)
 @click.option("--model", type=_FOLDER, help="A trained model's folder; the one that ships if not given.")
 @click.option(
-    "--split", type=click.Choice(["public", "private", "test", "train", "all"]), default="public", show_default=True,
+    "--split",
+    type=click.Choice(["public", "private", "test", "train", "all"]),
+    default="public",
+    show_default=True,
     help="Which images; test is public and private together.",
 )
 @click.option("--ferplus", type=_FILE, help="FER+ votes: figures under the crowd's labels too.")
-@click.option("--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; the card says by default.")
+@click.option(
+    "--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; FER-2013's if not given."
+)
 @click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
 @click.option("--out", type=_FOLDER, help="Folder for the confusion matrix and the reliability plot.")
 def evaluate(
-    data: Path, model: Path | None, split: str, ferplus: Path | None, labels: str | None, json_file: Path | None,
+    data: Path,
+    model: Path | None,
+    split: str,
+    ferplus: Path | None,
+    labels: str | None,
+    json_file: Path | None,
     out: Path | None,
 ) -> int:
     """Measure a model on FER-2013: accuracy, F1, confusion, calibration, with and without repeated images."""
@@ -218,10 +236,15 @@ def main() -> None:
     except FermediaError as error:
         click.echo(f"fermedia: {error}", err=True)
         status = EXIT_FAILED
+    except BrokenPipeError:  # whoever read our output has gone
+        sys.stdout = None  # type: ignore[assignment]
+        status = EXIT_FAILED
+    except (ImportError, OSError) as error:
+        if "cannot open shared object" not in str(error):
+            raise
+        click.echo(f"fermedia: a system library is missing ({error}); Debian, Ubuntu: {SYSTEM_LIBRARIES}", err=True)
+        status = EXIT_FAILED
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo(f"fermedia: interrupted{'; ' + str(error) if str(error) else ''}", err=True)
         status = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        status = EXIT_FAILED
     sys.exit(status)

@@ -48,7 +48,7 @@ def _umask() -> int:
     return mask
 
 
-def shown(path: Path) -> str:
-    """A file's name for a message: on one line and printable, whatever bytes the name has."""
-    name = path.name or str(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+def shown(path: Path, whole: bool = False) -> str:
+    """A file's name (or whole path) for a message: on one line and printable, whatever bytes it has."""
+    text = str(path) if whole else path.name or str(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

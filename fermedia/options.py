@@ -84,9 +84,7 @@ class AnalyzeOptions(Sampling):
     model: Path | None = _option(
         None, "A trained model's folder; the one that ships if not given.", metavar="DIR", kind="folder"
     )
-    detection_confidence: float = _option(
-        0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE"
-    )
+    detection_confidence: float = _option(0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +103,13 @@ class TrainOptions(Options):
     crop: int = _option(40, "Side of the random crops in training; tests use the whole 48 pixels.", _crop)
     width: float = _option(1.0, "Factor on the network's channels.", _positive)
     balance: float = _option(
-        0.5, "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.", _share_or_0
+        0.5,
+        "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.",
+        _share_or_0,
     )
     precision: str = _option(
-        "auto", "Arithmetic of the training; auto takes bfloat16 where the processor has it.",
+        "auto",
+        "Arithmetic of the training; auto takes bfloat16 where the processor has it.",
         choices=("auto", "float32", "bfloat16"),
     )
 

@@ -28,6 +28,8 @@ _LOOKS = {
     "neutral": (0, 0, 0, 0),
 }
 
+_VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown")
+
 
 @dataclass(frozen=True)
 class Made:
@@ -61,7 +63,8 @@ def draw_face(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         brow = at(24 + 12 * side, 13 + height - slope / 2), at(24 + 4 * side, 13 + height + slope / 2)
         cv2.line(face, *brow, 40, 7)
     mouth = [at(24 + x, 36 - corners * (1 - (x / 9) ** 2) + corners / 2) for x in range(-9, 10, 3)]
-    cv2.polylines(face, [np.array(mouth)], False, 50, 7)
+    if opening < 3:
+        cv2.polylines(face, [np.array(mouth)], False, 50, 7)
     if opening:
         cv2.ellipse(face, at(24, 36), (22, 4 * opening), 0, 0, 360, 20, -1)
     small = cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA).astype(float)
@@ -113,10 +116,9 @@ def write_votes(path: Path, images: list[Made], votes: NDArray[np.int64]) -> Pat
     microsoft = path.name == "fer2013new.csv"
     first = ["Usage", "Image name"] if microsoft else ["image"]
     last = "NF" if microsoft else "not_a_face"
-    names = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown".split(",")
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*first, *names, last])
+        writer.writerow([*first, *_VOTES, last])
         for i, (image, row) in enumerate(zip(images, votes, strict=True)):
             key = [USAGES[image.split], f"fer{i:07d}.png"] if microsoft else [image.name]
             writer.writerow([*key, *row])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -54,7 +55,7 @@ def paint_number(picture: Image, number: int) -> Image:
     picture = picture.copy()
     bits = [1, 0] + [number >> bit & 1 for bit in reversed(range(_BITS))]
     edges = np.linspace(0, picture.shape[1], _BLOCKS + 1).round().astype(int)
-    for bit, left, right in zip(bits, edges, edges[1:], strict=False):
+    for bit, left, right in zip(bits, edges[:-1], edges[1:], strict=True):
         picture[: bar_height(picture.shape[0]), left:right] = 255 * bit
     return picture
 
@@ -66,9 +67,10 @@ def read_number(picture: Image) -> int:
     bar = bar_height(height)
     edges = np.linspace(0, width, _BLOCKS + 1)
     levels = []
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in pairwise(edges):
         inset = (right - left) / 4
-        levels.append(gray[bar // 4 : max(bar // 4 + 1, bar * 3 // 4), int(left + inset) : int(right - inset) + 1].mean())
+        block = gray[bar // 4 : max(bar // 4 + 1, bar * 3 // 4), int(left + inset) : int(right - inset) + 1]
+        levels.append(block.mean())
     white, black, *bits = levels
     if white - black < 128:
         raise ValueError(f"no frame number in this picture: white {white:.0f}, black {black:.0f}")
@@ -137,7 +139,8 @@ def write_film(
             stream.codec_context.color_range = 2
         if rotation or hflip:
             stream.set_display_rotation(-rotation, hflip=hflip)
-        tone = _add_tone(container, audio) if audio else None
+        # Both streams must be there before the first packet is written.
+        tone = container.add_stream(audio, rate=48000, layout="stereo") if audio else None
         for picture, time in zip(stored, times, strict=True):
             frame = _yuv(picture, pix_fmt, full_range)
             frame.pts = round((time + Fraction(start)) / time_base)
@@ -170,8 +173,10 @@ def _yuv(picture: Image, pix_fmt: str, full_range: bool) -> av.VideoFrame:
     return frame.reformat(format=pix_fmt, dst_color_range=levels, dst_colorspace=colorspace)
 
 
-def _add_tone(container: av.container.OutputContainer, codec: str) -> av.AudioStream:
-    return container.add_stream(codec, rate=48000, layout="stereo")
+def add_tone(container: av.container.OutputContainer, codec: str, seconds: Fraction) -> None:
+    """Write 440 Hz in stereo, from 0, as a stream of its own."""
+    stream = container.add_stream(codec, rate=48000, layout="stereo")
+    _write_tone(container, stream, float(seconds))
 
 
 def _write_tone(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:

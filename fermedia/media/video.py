@@ -2,113 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
 import av
-import cv2
-import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
+from fermedia.media.frames import Upright, VideoPicture
 from fermedia.options import Sampling
-from fermedia.types import Color, Frame, Gray, MediaInfo, Picture
-
-#: Pixel formats that are taken as they are; the second is the first in full range.
-_PLANAR_420 = ("yuv420p", "yuvj420p")
-
-#: From 16..235 to 0..255.
-_EXPAND = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
-
-#: A stream's AVColorSpace -> the matrix that undoes it. All else is unspecified: players then guess by the height.
-_MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-
-#: Rounded display matrix (a, b, c, d) -> the filters of libavfilter that do the same.
-_TURNS: dict[tuple[int, int, int, int], tuple[int, list[tuple[str, str | None]]]] = {
-    (1, 0, 0, 1): (0, []),
-    (-1, 0, 0, 1): (0, [("hflip", None)]),
-    (1, 0, 0, -1): (180, [("hflip", None)]),
-    (-1, 0, 0, -1): (180, [("hflip", None), ("vflip", None)]),
-    (0, 1, -1, 0): (90, [("transpose", "clock")]),
-    (0, -1, 1, 0): (270, [("transpose", "cclock")]),
-    (0, 1, 1, 0): (90, [("transpose", "cclock_flip")]),
-    (0, -1, -1, 0): (270, [("transpose", "clock_flip")]),
-}
+from fermedia.types import Frame, MediaInfo
 
 #: Matroska rounds times to milliseconds: a frame this little before a moment counts as at it. Seconds.
 _ROUNDING = Fraction(1, 2000)
 
-#: A film that ends this much earlier than its header says, in seconds, has broken off.
-_SHORTFALL = Fraction(1, 4)
+#: A film that ends earlier than its header says by more than this (seconds, and frames) has broken off.
+_SHORTFALL = Fraction(1, 10), 3
 
-
-class VideoPicture(Picture):
-    """A decoded frame: 8-bit planar 4:2:0, upright.
-
-    ``frame`` is an ``av.VideoFrame`` of format yuv420p (or yuvj420p, which is the same in full range). Its planes may
-    have padded rows, and the decoder may still read them: copy, never write into them. Chroma planes of odd sizes
-    are rounded up.
-    """
-
-    def __init__(self, frame: av.VideoFrame) -> None:
-        self.frame = frame
-
-    @property
-    def width(self) -> int:
-        return self.frame.width
-
-    @property
-    def height(self) -> int:
-        return self.frame.height
-
-    @property
-    def full_range(self) -> bool:
-        """Whether luma is 0..255 rather than 16..235."""
-        return _full_range(self.frame)
-
-    @property
-    def bt709(self) -> bool:
-        """Whether the colours are BT.709's; BT.601's (or a rarer matrix) if not."""
-        return _matrix(self.frame) is Colorspace.ITU709
-
-    @cached_property
-    def _gray(self) -> Gray:
-        plane = self.frame.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(self.height, plane.line_size)[:, : self.width]
-        return rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
-
-    def gray(self) -> Gray:
-        """The luma, expanded to 0..255; C-contiguous."""
-        return self._gray
-
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
-        """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""
-        width, height = size or (self.width, self.height)
-        shrinks = width < self.width or height < self.height
-        frame = self.frame.reformat(
-            width,
-            height,
-            "rgb24",
-            src_colorspace=_matrix(self.frame),
-            src_color_range=_range(self.full_range),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
-        )
-        return np.ascontiguousarray(frame.to_ndarray())  # rows may be padded
+#: Formats that are lists of other files, or plain text that FFmpeg would play as a terminal's output.
+_NOT_FILMS = {"concat", "concatf", "dash", "hls", "tty"}
 
 
 class VideoReader:
@@ -123,6 +40,8 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warning: str | None = None
+        self._container: av.container.InputContainer
+        self._started: bool
         self._open()
 
     def __enter__(self) -> Self:
@@ -154,8 +73,9 @@ class VideoReader:
         self._errors = 0
         self._failure: str | None = None
         try:
-            # The absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol.
-            self._container = av.open(str(self.path.absolute()), options={"protocol_whitelist": "file"})
+            # The absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol; titles may be in any encoding.
+            path, options = str(self.path.absolute()), {"protocol_whitelist": "file"}
+            self._container = av.open(path, options=options, metadata_errors="replace")
         except av.FFmpegError as error:
             raise MediaError(f"{shown(self.path)}: {_reason(self.path, error)}") from error
         try:
@@ -176,10 +96,11 @@ class VideoReader:
         self._decoded = chain([first], self._decoded)
         self._base = stream.time_base or Fraction(1, 90000)
         self._rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+        self._is_avi = self._container.format.name == "avi"
         self._origin = self._find_origin(first)
-        self._upright = _Upright(first)
+        self._upright = Upright(first)
         length, own = _length(self._container, stream)
-        start = (stream.start_time or 0) * self._base - self._origin
+        start = max((stream.start_time or 0) * self._base - self._origin, Fraction(0))
         self._claimed_end = start + length if length and own else None
         width, height = self._upright.size
         sound = next((s for s in self._container.streams.audio if s.codec_context), None)
@@ -196,13 +117,21 @@ class VideoReader:
 
     def _find_origin(self, first: av.VideoFrame) -> Fraction:
         origin = start_time(self._container)
-        if first.pts is None:
+        stamp = self._stamp(first)
+        if stamp is None:
             return origin
-        time = first.pts * self._base
-        if self._container.format.name == "avi":
-            # AVI has no presentation times; FFmpeg's guess is late by the depth of the reordering.
-            return origin + time - (self._stream.start_time or 0) * self._base
-        return min(origin, time)
+        if self._is_avi:
+            return origin + stamp - (self._stream.start_time or 0) * self._base
+        return min(origin, stamp)
+
+    def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
+        """When the frame is shown, by the container's clock; None where it does not say.
+
+        AVI has no presentation times, and FFmpeg's guesses at them come in the wrong order. Its decoding times are
+        right, but for the delay of the first frame.
+        """
+        ticks = frame.dts if self._is_avi else frame.pts
+        return None if ticks is None else ticks * self._base
 
     # -- decoding ---------------------------------------------------------------------------------------------------
 
@@ -214,6 +143,7 @@ class VideoReader:
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
+                self._errors += 1
                 self._failure = _words(error)
                 packet = None
             try:
@@ -235,7 +165,8 @@ class VideoReader:
         expected: Fraction | None = None
         previous: Fraction | None = None
         for frame in self._decoded:
-            time = None if frame.pts is None else frame.pts * self._base - self._origin
+            stamp = self._stamp(frame)
+            time = None if stamp is None else stamp - self._origin
             if time is None or (previous is not None and time <= previous):
                 time = expected or Fraction(0)
             duration = frame.duration * self._base if frame.duration and frame.duration > 0 else None
@@ -262,8 +193,8 @@ class VideoReader:
 
     def _judge(self, end: Fraction) -> str | None:
         """What was wrong with the whole film that ended at ``end`` seconds; None if nothing was."""
-        missing = max(_SHORTFALL, 2 / self._rate)
-        if self._claimed_end is not None and self._claimed_end - end > missing:
+        seconds, frames = _SHORTFALL
+        if self._claimed_end is not None and self._claimed_end - end > max(seconds, frames / self._rate):
             return f"{shown(self.path)}: breaks off at {float(end):.2f} s of {float(self._claimed_end):.2f} s"
         return self._damage()
 
@@ -295,54 +226,6 @@ class _Chosen:
         return True
 
 
-class _Upright:
-    """Turns the decoded frames of one stream into upright 8-bit 4:2:0 of one size.
-
-    Alpha is dropped. ``rotation`` is how many degrees clockwise the stored picture is turned; ``size`` is the upright
-    (width, height), the first frame's: should later ones differ, they are scaled, as players do.
-    """
-
-    def __init__(self, first: av.VideoFrame) -> None:
-        self._stored = first.width, first.height
-        self.rotation, self._filters = _TURNS[_display_matrix(first)]
-        self.size = self._stored[::-1] if self.rotation in (90, 270) else self._stored
-        self._graph: av.filter.Graph | None = None
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        frame = self._planar_420(frame)
-        if not self._filters:
-            return frame
-        if self._graph is None:
-            self._graph = self._build(frame)
-        self._graph.vpush(frame)
-        return self._graph.vpull()
-
-    def _planar_420(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if frame.format.name in _PLANAR_420 and (frame.width, frame.height) == self._stored:
-            return frame
-        levels = _range(_full_range(frame))
-        matrix = _matrix(frame)
-        width, height = self._stored
-        return frame.reformat(
-            width,
-            height,
-            "yuv420p",
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            src_color_range=None if frame.format.is_rgb else levels,
-            dst_color_range=levels,
-        )
-
-    def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
-        )
-        nodes = [graph.add(name, argument) for name, argument in self._filters]
-        graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
-        return graph
-
-
 def start_time(container: av.container.InputContainer) -> Fraction:
     """Where a player's clock begins, in seconds of the container's: the earliest start of picture or sound.
 
@@ -363,7 +246,7 @@ def _is_cover(stream: av.stream.Stream) -> bool:
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-    if not streams or container.format.name == "tty":  # FFmpeg plays plain text as a terminal's output
+    if not streams or container.format.name in _NOT_FILMS:
         what = "sound without a picture" if container.streams.audio else "no picture in it"
         raise MediaError(f"{shown(path)}: not a video ({what})")
     best = container.streams.best("video")
@@ -376,44 +259,17 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 
 def _length(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[Fraction | None, bool]:
     """(seconds, whether this is the picture's own length and not only the file's)."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return stream.frames / stream.average_rate, True  # the header's; FFmpeg shortens the duration of a cut file
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base, True
-    tag = stream.metadata.get("DURATION")  # Matroska: 00:00:10.000000000
-    if tag:
-        try:
-            hours, minutes, seconds = tag.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds), True
-        except ValueError:
-            pass
+    end = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
+    if end and stream.time_base:  # Matroska's tag says where the track ends
+        seconds = int(end[1]) * 3600 + int(end[2]) * 60 + Fraction(end[3])
+        return seconds - (stream.start_time or 0) * stream.time_base, True
     if container.duration:
         return Fraction(container.duration, av.time_base), not container.streams.audio
     return None, False
-
-
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """The display matrix as quarter turns and mirrors; angles between them are rounded."""
-    data = next((bytes(side) for side in frame.side_data if side.type.name == "DISPLAYMATRIX"), None)
-    if data is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d, *_ = np.frombuffer(data, np.int32).tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return (1 if a >= 0 else -1), 0, 0, (1 if d >= 0 else -1)
-    return 0, (1 if b >= 0 else -1), (1 if c >= 0 else -1), 0
-
-
-def _full_range(frame: av.VideoFrame) -> bool:
-    return not frame.format.is_rgb and (frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj"))
-
-
-def _range(full: bool) -> ColorRange:
-    return ColorRange.JPEG if full else ColorRange.MPEG
-
-
-def _matrix(frame: av.VideoFrame) -> Colorspace:
-    """The frame's own matrix; for an untagged one mpv's guess: high definition is BT.709, else BT.601."""
-    short, long = sorted((frame.width, frame.height))
-    guess = Colorspace.ITU709 if long >= 1280 or short > 576 else Colorspace.ITU601
-    return _MATRICES.get(frame.colorspace, guess)
 
 
 def _exact(seconds: float) -> Fraction:
@@ -432,4 +288,8 @@ def _reason(path: Path, error: av.FFmpegError) -> str:
         return "no permission to read it"
     if path.is_file() and path.stat().st_size == 0:
         return "the file is empty"
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(8)[4:] == b"ftyp":
+                return "incomplete: it ends before its index (moov), as after a recording or copy that was broken off"
     return f"not a video that can be read ({_words(error)})"

@@ -138,7 +138,11 @@ def _record(inputs: Sequence[Path], options: AnalyzeOptions, engine: Engine) -> 
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": [str(path) for path in inputs],
         "options": options.record(),
-        "model": {"name": engine.classifier.name, "labels": engine.classifier.labels, "sha256": engine.classifier.sha256},
+        "model": {
+            "name": engine.classifier.name,
+            "labels": engine.classifier.labels,
+            "sha256": engine.classifier.sha256,
+        },
         "detectors": engine.detector.sha256,
         "versions": {name: version(name) for name in packages},
     }
@@ -155,9 +159,10 @@ def _write_tables(out: Path, results: Sequence[ItemResult]) -> None:
         table = pd.concat(summaries) if summaries else pd.DataFrame(columns=list(SUMMARY_COLUMNS))
         table.to_csv(path, index=False, float_format="%.6f", errors="surrogateescape")
     failures: Iterable[Failure] = (failure for r in results for failure in r.failures)
-    with whole_file(out / "failures.csv") as path, path.open(
-        "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with (
+        whole_file(out / "failures.csv") as path,
+        path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow([item.name for item in fields(Failure)])
         writer.writerows((f.item, f.stage, f.error) for f in failures)

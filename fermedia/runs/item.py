@@ -80,8 +80,10 @@ class Engine:
         begun = time.monotonic()
         staging.mkdir(parents=True)
         try:
-            details = self._video(item, staging, result, on_frames) if item.kind == "video" else self._photos(
-                item, staging, result, on_frames
+            details = (
+                self._video(item, staging, result, on_frames)
+                if item.kind == "video"
+                else self._photos(item, staging, result, on_frames)
             )
             result.seconds = time.monotonic() - begun
             if result.frames:
@@ -132,7 +134,12 @@ class Engine:
         return {"pictures": len(item.files)}
 
     def _look(
-        self, frames: Iterator[Frame], tracker: Tracker | None, sinks: list[Any], result: ItemResult, on_frames: OnFrames
+        self,
+        frames: Iterator[Frame],
+        tracker: Tracker | None,
+        sinks: list[Any],
+        result: ItemResult,
+        on_frames: OnFrames,
     ) -> None:
         for frame, observations in observe(frames, self.detector, self.classifier, tracker):
             for sink in sinks:

@@ -21,6 +21,9 @@ from fermedia.errors import DataError
 from fermedia.training.sources import SIZE, SPLITS, Entry, Source, open_source
 from fermedia.types import EMOTIONS
 
+#: An image is blank if its grey values differ by no more than this: JPEG leaves a ripple on an even grey.
+BLANK_RANGE = 4
+
 #: What ``--split`` accepts, and the parts that it stands for.
 CHOICES = {split: (split,) for split in SPLITS} | {"test": ("public", "private"), "all": SPLITS}
 
@@ -200,6 +203,11 @@ def seen(images: NDArray[np.uint8], known: NDArray[np.uint64]) -> NDArray[np.boo
 def _digest_each(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     parts = (hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
     return np.frombuffer(b"".join(parts), "<u8").astype(np.uint64)
+
+
+def blank(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images (n, 48, 48) show nothing but one even grey; (n,)."""
+    return np.ptp(images, axis=(1, 2)) <= BLANK_RANGE
 
 
 @dataclass(frozen=True)

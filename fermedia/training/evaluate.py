@@ -47,13 +47,14 @@ def evaluate(
     Gives what ``evaluate_split`` gives, with "data", "split" and "splits" (images per part). Raises DataError for
     data that is not as it should be, ModelError for the model.
     """
-    source = open_source(data)
-    counts = {name: sum(row) for name, row in source.counts().items()}
     if split not in CHOICES:
         raise UsageError(f"the split must be one of {', '.join(CHOICES)}, got {split!r}")
-    parts = [name for name in CHOICES[split] if counts[name]] or list(CHOICES[split][:1])
+    source = open_source(data)
+    counts = source.counts()
+    parts = [name for name in CHOICES[split] if sum(counts[name])] or CHOICES[split]
     dataset = load(source, parts, ferplus)
-    result = evaluate_split(dataset.joined(), model, labels, _training_digests(source))
+    training = digests(dataset["train"].images) if "train" in dataset else _training_digests(source)
+    result = evaluate_split(dataset.joined(), model, labels, training)
     return {"data": str(data), "split": split, "splits": {n: len(s) for n, s in dataset.items()}, **result}
 
 
@@ -69,9 +70,9 @@ def evaluate_split(
     that is known or why it is not), "model" (path, sha256), and with votes "ferplus" (the same figures, or None).
     """
     folder = models_dir() / "emotion" if model is None else model
-    classifier = Classifier.load(folder, labels)
-    heads = json.loads((folder / "card.json").read_text(encoding="utf-8"))["heads"]
+    heads = _heads(folder)
     head = labels or ("fer2013" if "fer2013" in heads else heads[0])
+    classifier = Classifier.load(folder, head)
     repeated, known_from = _repeated(split, training, folder)
     count = None if repeated is None else int(repeated.sum())
     result: dict[str, Any] = {
@@ -89,8 +90,21 @@ def evaluate_split(
         return result | _figures(classifier, crowd, head, again) | {"labels": "ferplus"}
     result |= _figures(classifier, split, head, repeated)
     other = "ferplus" if "ferplus" in heads else head
-    figures = _figures(Classifier.load(folder, other), crowd, other, again) | {"labels": "ferplus"} if len(crowd) else None
-    return result | {"ferplus": figures}
+    result["ferplus"] = None
+    if len(crowd):
+        figures = _figures(Classifier.load(folder, other), crowd, other, again)
+        result["ferplus"] = figures | {"labels": "ferplus"}
+    return result
+
+
+def _heads(folder: Path) -> list[str]:
+    """The labellings that the model in a folder speaks, by its card."""
+    path = folder / "card.json"
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["heads"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{path} is missing or is no model's card; --model must name a trained model's folder"
+        raise ModelError(message) from error
 
 
 def _training_digests(source: Source) -> NDArray[np.uint64] | None:
@@ -112,7 +126,11 @@ def _repeated(
             training, known_from = np.load(path, allow_pickle=False), f"the model's {TRAINING_DIGESTS}"
         except (OSError, ValueError, EOFError) as error:
             raise ModelError(f"{path} is damaged ({error}); reinstall fermedia or export the model again") from error
-    return seen(split.images, training), known_from
+    repeated = seen(split.images, training)
+    if not repeated.any():
+        # Kaggle's JPEG files and the original CSV hold the same images with slightly different pixels.
+        known_from += "; none found (pixels that went through another file format never match)"
+    return repeated, known_from
 
 
 def _figures(

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fermedia.errors import DataError, UsageError
 from fermedia.files import whole_file
 from fermedia.training import plots
-from fermedia.training.dataset import Dataset, Member, Split, repeats
-from fermedia.training.sources import SPLITS, Item, Source, open_source
+from fermedia.training.dataset import Dataset, Member, Split, blank, repeats
+from fermedia.training.sources import SIZE, SPLITS, Item, Source, open_source
 from fermedia.types import EMOTIONS
 
 #: Faces per class in the picture of samples.
 SAMPLES = 12
-
-#: An image is blank if its grey values differ by no more than this: JPEG leaves a ripple on an even grey.
-BLANK_RANGE = 4
 
 _MAKER = "fermedia dataset"
 
@@ -43,9 +41,9 @@ def explore(data: Path, out: Path) -> dict[str, Any]:
     if not any(len(split) for split in dataset.values()):
         raise DataError(f"{data}: none of its {len(items):,} images can be read; the first: {_fault(items[0])}")
     groups = repeats(dataset.values())
-    blank = [m for split in dataset.values() for m in _blank(split)]
+    empty = [m for split in dataset.values() for m in _members(split, blank(split.images))]
     faulty = [item for item in items if item.pixels is None]
-    summary = {
+    summary: dict[str, Any] = {
         "made_by": _MAKER,
         "data": str(data),
         "digest": dataset.digest,
@@ -55,21 +53,25 @@ def explore(data: Path, out: Path) -> dict[str, Any]:
         "pixels": _pixels(dataset),
         "forms": dict(Counter(item.form for item in items).most_common()),
         "faulty": len(faulty),
-        "blank": len(blank),
+        "blank": len(empty),
         "repeats": _count_repeats(groups, list(dataset)),
     }
     rows = [(i, m, group) for i, group in enumerate(groups, start=1) for m in group]
     _write_csv(
         out / "classes.csv",
         ("split", "class", "images", "share"),
-        [(s, e, c["images"], f"{c['share']:.6f}") for s, v in summary["splits"].items() for e, c in v["classes"].items()],
+        [
+            (split, emotion, cell["images"], f"{cell['share']:.6f}")
+            for split, table in summary["splits"].items()
+            for emotion, cell in table["classes"].items()
+        ],
     )
     _write_csv(
         out / "faulty.csv",
         ("split", "class", "image", "fault"),
         [(f.entry.split, EMOTIONS[f.entry.label], f.entry.name, f.fault) for f in faulty],
     )
-    _write_csv(out / "blank.csv", ("split", "class", "image"), [(m.split, m.emotion, m.name) for m in blank])
+    _write_csv(out / "blank.csv", ("split", "class", "image"), [(m.split, m.emotion, m.name) for m in empty])
     _write_csv(
         out / "repeats.csv",
         ("group", "split", "class", "image", "across_splits", "different_labels"),
@@ -102,7 +104,8 @@ def format_summary(summary: dict[str, Any]) -> str:
         f"  groups of identical images: {again['groups']:,}; with different labels: {again['different_labels']:,}",
     ]
     lines += [f"  repeats of other images of {name}: {n:,}" for name, n in again["within"].items()]
-    lines += [f"  images of {pair.replace(' in ', ' that stand in ')} too: {n:,}" for pair, n in again["across"].items()]
+    for pair, n in again["across"].items():
+        lines.append(f"  images of {pair.replace(' in ', ' that stand in ')} too: {n:,}")
     return "\n".join(lines)
 
 
@@ -124,7 +127,7 @@ def _of(items: Sequence[Item], split: str) -> list[Item]:
 
 def _readable(items: Sequence[Item], split: str) -> Split:
     good = [(i.entry.name, i.entry.label, i.pixels) for i in _of(items, split) if i.pixels is not None]
-    images = np.array([pixels for _, _, pixels in good], np.uint8).reshape(-1, 48, 48)
+    images = np.array([pixels for _, _, pixels in good], np.uint8).reshape(-1, SIZE, SIZE)
     return Split(split, tuple(n for n, _, _ in good), images, np.array([label for _, label, _ in good], np.int64))
 
 
@@ -163,10 +166,8 @@ def _pixels(dataset: Dataset) -> dict[str, dict[str, float]]:
     return table
 
 
-def _blank(split: Split) -> list[Member]:
-    flat = split.images.reshape(len(split), -1)
-    even = np.flatnonzero(np.ptp(flat, axis=1) <= BLANK_RANGE) if len(split) else []
-    return [Member(split.name, EMOTIONS[split.labels[i]], split.names[i]) for i in even]
+def _members(split: Split, chosen: NDArray[np.bool_]) -> list[Member]:
+    return [Member(split.name, EMOTIONS[split.labels[i]], split.names[i]) for i in np.flatnonzero(chosen)]
 
 
 def _across(group: Sequence[Member]) -> bool:

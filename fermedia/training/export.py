@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 import fermedia
-from fermedia.errors import DataError
 from fermedia.files import sha256, whole_file
 from fermedia.training import network, plots
 from fermedia.training.dataset import majority_labels, vote_distribution
@@ -140,7 +139,11 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
         "heads": trainer.heads,
         "default_labels": trainer.heads[0],
         "files": files,
-        "calibration": {"temperatures": temperatures, "prior_power": trainer.options.balance, "fitted_on": "PublicTest"},
+        "calibration": {
+            "temperatures": temperatures,
+            "prior_power": trainer.options.balance,
+            "fitted_on": "PublicTest",
+        },
         "dataset": trainer.state.data | {"training_images": len(trainer.train.images)},
         "training": {
             "options": trainer.options.record(),

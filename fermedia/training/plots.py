@@ -104,10 +104,8 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
         best = history["val_accuracy"][::-1].idxmax()
         axes, value = grid[list(panels).index("accuracy")], history["val_accuracy"][best]
         axes.plot(epochs[best], value, "o", color=_ORANGE, markersize=5)
-        note = axes.annotate(
-            f"{value:.1%}", (epochs[best], value), textcoords="offset points", xytext=(0, -14), ha="center", fontsize=8.5
-        )
-        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8})
+        note = axes.annotate(f"{value:.1%}", (epochs[best], value), (0, -14), textcoords="offset points", fontsize=8.5)
+        note.set(ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8})
     grid[-1].set_xlabel("epoch")
     grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     _save(figure, path)

@@ -11,10 +11,9 @@ from tqdm import tqdm
 from fermedia.errors import UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
-from fermedia.training.dataset import Dataset, Split, digests, load, seen
+from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
 from fermedia.training.fit import CHECKPOINT, State, Trainer
-
 
 
 def train_model(
@@ -55,8 +54,7 @@ def train_model(
 def training_images(dataset: Dataset) -> Split:
     """The training split without blank images and without those that stand in PublicTest too."""
     train = dataset["train"]
-    blank = train.images.reshape(len(train), -1).std(1) == 0
-    return train.pick(~blank & ~seen(train.images, digests(dataset["public"].images)))
+    return train.pick(~blank(train.images) & ~seen(train.images, digests(dataset["public"].images)))
 
 
 def _run(trainer: Trainer, out: Path) -> None:

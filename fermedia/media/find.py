@@ -1,0 +1,230 @@
+"""What is there to analyse: videos, and folders of photos."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from fermedia.errors import UsageError
+from fermedia.files import shown
+from fermedia.types import MediaItem
+
+#: Suffixes of files that are taken from folders. A GIF is a video if it moves.
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".vob",
+        ".wmv", ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".mjpeg", ".mjpg",
+    }
+)
+PHOTO_SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif",
+        ".pgm", ".ppm", ".pnm",
+    }
+)
+
+Kind = Literal["video", "photos"]
+
+_log = logging.getLogger("fermedia")
+
+
+def find_items(inputs: Sequence[Path], exclude: Path | None = None) -> list[MediaItem]:
+    """Everything to analyse in ``inputs`` (videos, pictures, folders), in the order given, folders in natural order.
+
+    Each video is an item, and so are the pictures that lie directly in one folder. Folders are walked recursively,
+    links followed, hidden names left out; a file that is reached twice counts once. A file given by itself is taken
+    whatever its suffix. Nothing inside ``exclude`` is taken.
+
+    An item's key is its path below the input; items of different inputs that would collide get the names of their
+    inputs' folders before it, and what still collides a ``~2``.
+
+    Raises UsageError for an input that does not exist or lies inside ``exclude``, and where nothing is found.
+    """
+    finder = _Finder(None if exclude is None else Path(os.path.realpath(exclude)))
+    for path in inputs:
+        finder.add_input(path)
+    if not finder.found:
+        names = ", ".join(shown(path, whole=True) for path in inputs)
+        raise UsageError(f"no video or picture found in {names}")
+    return [
+        MediaItem(found.kind, key, found.path, tuple(sorted(found.files, key=lambda file: _natural(file.name))))
+        for found, key in zip(finder.found, _keys(finder.found), strict=True)
+    ]
+
+
+@dataclass
+class _Found:
+    """An item before its key is settled: ``below`` is its path below ``root``, an absolute folder."""
+
+    kind: Kind
+    root: Path
+    below: PurePosixPath
+    path: Path
+    files: list[Path] = field(default_factory=list)
+
+    def key(self, level: int) -> PurePosixPath:
+        """The path below the ``level``-th folder above the root."""
+        names = self.root.parts[1:]
+        return PurePosixPath(*names[len(names) - level :], self.below)
+
+
+class _Finder:
+    def __init__(self, exclude: Path | None) -> None:
+        self.found: list[_Found] = []
+        self._exclude = exclude
+        self._photos: dict[str, _Found] = {}  # by their folder's real path
+        self._seen: set[str] = set()  # real paths of files and folders
+
+    def add_input(self, path: Path) -> None:
+        if not path.exists():
+            raise UsageError(f"{shown(path, whole=True)}: no such file or folder")
+        real = Path(os.path.realpath(path))
+        if self._exclude is not None and self._exclude in real.parents:
+            raise UsageError(
+                f"{shown(path, whole=True)} lies inside the output folder; give another --out or another input"
+            )
+        absolute = Path(os.path.abspath(path))
+        if path.is_dir():
+            self._walk(path, absolute, PurePosixPath())
+        else:
+            self._add_file(path, _kind(path) or _sniff(path), absolute.parent, PurePosixPath())
+
+    def _walk(self, folder: Path, root: Path, below: PurePosixPath) -> None:
+        real = os.path.realpath(folder)
+        if self._is_excluded(real) or not self._is_new(real):
+            return
+        folders = []
+        for path in _listing(folder, is_input=below == PurePosixPath()):
+            if path.is_dir():
+                folders.append(path)
+            elif path.is_file() and (kind := _kind(path)):
+                self._add_file(path, kind, root, below)
+        for path in folders:
+            self._walk(path, root, below / path.name)
+
+    def _add_file(self, path: Path, kind: Kind, root: Path, below: PurePosixPath) -> None:
+        real = os.path.realpath(path)
+        if self._is_excluded(real) or not self._is_new(real):
+            return
+        if kind == "video":
+            self.found.append(_Found("video", root, below / path.name, path, [path]))
+            return
+        folder = os.path.realpath(path.parent)
+        if folder not in self._photos:
+            self._photos[folder] = _Found("photos", root, below / "photos", path.parent)
+            self.found.append(self._photos[folder])
+        self._photos[folder].files.append(path)
+
+    def _is_excluded(self, real: str) -> bool:
+        return self._exclude is not None and Path(real).is_relative_to(self._exclude)
+
+    def _is_new(self, real: str) -> bool:
+        if real in self._seen:
+            return False
+        self._seen.add(real)
+        return True
+
+
+def _listing(folder: Path, is_input: bool) -> list[Path]:
+    """What lies in a folder, hidden names left out, in natural order."""
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        message = f"{shown(folder, whole=True)}: the folder cannot be read ({error.strerror})"
+        if is_input:
+            raise UsageError(message) from error
+        _log.warning("%s; left out", message)
+        return []
+    return [folder / name for name in sorted(names, key=_natural) if not name.startswith(".")]
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """A sorting key under which 2 comes before 10, and capitals do not matter."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
+
+
+def _kind(path: Path) -> Kind | None:
+    """By the suffix; None where it says nothing."""
+    suffix = path.suffix.lower()
+    if suffix == ".gif":
+        return _sniff(path)
+    if suffix in PHOTO_SUFFIXES:
+        return "photos"
+    return "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def _sniff(path: Path) -> Kind:
+    """By the content: a still picture is a photo; all else is tried as a video, whose reader says what is wrong."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return "video" if image.format == "GIF" and getattr(image, "is_animated", False) else "photos"
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return "video"
+
+
+def _keys(found: Sequence[_Found]) -> list[PurePosixPath]:
+    """A key for each, none equal to another or a leading part of it, even where capitals do not count."""
+    levels = dict.fromkeys((item.root for item in found), 0)
+    while True:
+        keys = [item.key(levels[item.root]) for item in found]
+        clashing = {
+            item.root
+            for clash in _clashes(keys)
+            if len({found[i].root for i in clash}) > 1
+            for item in (found[i] for i in clash)
+            if levels[item.root] < len(item.root.parts) - 1
+        }
+        if not clashing:
+            return _numbered(keys)
+        for root in clashing:
+            levels[root] += 1
+
+
+def _clashes(keys: Sequence[PurePosixPath]) -> Iterator[list[int]]:
+    """Groups of indices: those with one key, and those of a key together with what lies below it."""
+    holders: dict[tuple[str, ...], list[int]] = {}
+    for index, key in enumerate(keys):
+        holders.setdefault(_folded(key), []).append(index)
+    for index, key in enumerate(keys):
+        parts = _folded(key)
+        for length in range(1, len(parts)):
+            if parts[:length] in holders:
+                yield [*holders[parts[:length]], index]
+    yield from (group for group in holders.values() if len(group) > 1)
+
+
+def _numbered(keys: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Keep what clashes with nothing; number the rest, what lies deepest first, so that its folders stay free."""
+    clashing = sorted({index for clash in _clashes(keys) for index in clash}, key=lambda i: (-len(keys[i].parts), i))
+    taken = {_folded(key) for index, key in enumerate(keys) if index not in clashing}
+    result = list(keys)
+    for index in clashing:
+        result[index] = next(key for key in _variants(keys[index]) if not _is_taken(key, taken))
+        taken.add(_folded(result[index]))
+    return result
+
+
+def _variants(key: PurePosixPath) -> Iterable[PurePosixPath]:
+    yield key
+    number = 2
+    while True:
+        yield key.with_name(f"{key.stem}~{number}{key.suffix}")
+        number += 1
+
+
+def _is_taken(key: PurePosixPath, taken: set[tuple[str, ...]]) -> bool:
+    parts = _folded(key)
+    return any(parts[: len(other)] == other or other[: len(parts)] == parts for other in taken)
+
+
+def _folded(key: PurePosixPath) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", part).casefold() for part in key.parts)

@@ -1,0 +1,1 @@
+"""What a run writes: tables, annotated films and pictures, summaries."""

@@ -1,0 +1,207 @@
+"""What is painted on a face: a frame around it and a panel with its id, its emotion and seven small bars.
+
+Everything is made of small patches (``patches.py``), sized by the picture, and never leaves the picture. Where faces
+are many or small, panels lose first the bars' names, then the bars, then all but the id in the emotion's colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import sqrt
+
+import numpy as np
+
+from fermedia.outputs.colors import DARK, EMOTION_COLORS, LIGHT, RGB, rgb, text_on
+from fermedia.outputs.patches import Patch, Pixels, over
+from fermedia.outputs.placing import Look, Place, Placer, Rect
+from fermedia.outputs.sprites import corner, rounded, text_sprite, text_width, tint
+from fermedia.types import EMOTIONS, Box, Observation
+
+_TEXT = 0.0155  # size of the text, of the root of the picture's area: 22 pixels at 1920x1080
+_LEAST_TEXT, _LEAST_LABEL = 11, 9  # pixels; below these letters run together
+_COLORS: dict[str, RGB] = {emotion: rgb(EMOTION_COLORS[emotion]) for emotion in EMOTIONS}
+_DIM: RGB = (178, 182, 190)
+_OPACITY = 0.76
+
+
+class Painter:
+    """Paints the faces of one film, or of one photo, of the given size in pixels."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._text = max(_LEAST_TEXT, round(_TEXT * sqrt(width * height)))
+        self._placer = Placer(width, height, margin=max(2, self._text // 4))
+
+    def patches(self, observations: Sequence[Observation]) -> list[Patch]:
+        """What to lay over the picture, in this order. In a film, call it for one analysed frame after the other."""
+        seen = [(o, rect) for o in observations if (rect := self._inside(o.face.box))]
+        ids = [o.face_id for o, _ in seen]
+        looks = [_looks(self._text, len(_name(face_id))) for face_id in ids]
+        places = self._placer.place(ids, [rect for _, rect in seen], looks)
+        frames = [p for o, rect in seen for p in _outline(rect, self._text, _COLORS[o.emotion])]
+        return frames + [_panel(o, place, self._text) for (o, _), place in zip(seen, places, strict=True) if place]
+
+    def _inside(self, box: Box) -> Rect | None:
+        """The part of a box inside the picture, in whole pixels; None where nothing worth a frame is left."""
+        left, top = max(0, round(box.x)), max(0, round(box.y))
+        right = min(self._width, round(box.x + box.width))
+        bottom = min(self._height, round(box.y + box.height))
+        return (left, top, right, bottom) if min(right - left, bottom - top) >= 4 else None
+
+
+def overlay(observations: Sequence[Observation], width: int, height: int) -> list[Patch]:
+    """What to lay over one picture of this size, standing for itself (see ``Painter`` for films)."""
+    return Painter(width, height).patches(observations)
+
+
+def _name(face_id: int) -> str:
+    return f"#{face_id}"
+
+
+def _outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
+    """A fine frame with strong corners just inside ``rect``, as four corners and four lines."""
+    left, top, right, bottom = (int(v) for v in rect)
+    width, height = right - left, bottom - top
+    size = max(2, min(round(0.2 * min(width, height)), min(width, height) // 2))
+    strong = min(max(2.0, text * 0.14), size / 2)
+    rim = max(1.0, text * 0.04)
+    piece = corner(size, strong, min(text * 0.45, size * 0.6), rim, color)
+    thin = max(1, round(strong / 3))
+    inset = round(rim + (strong - thin) / 2)
+    flat = tint(np.full((thin, max(0, width - 2 * size)), 255, np.uint8), color, 0.85)
+    tall = tint(np.full((max(0, height - 2 * size), thin), 255, np.uint8), color, 0.85)
+    patches = [
+        Patch(left, top, piece),
+        Patch(right - size, top, piece[:, ::-1]),
+        Patch(left, bottom - size, piece[::-1]),
+        Patch(right - size, bottom - size, piece[::-1, ::-1]),
+        Patch(left + size, top + inset, flat),
+        Patch(left + size, bottom - inset - thin, flat),
+        Patch(left + inset, top + size, tall),
+        Patch(right - inset - thin, top + size, tall),
+    ]
+    return [patch for patch in patches if patch.rgba.size]
+
+
+class _Sizes:
+    """The measures of panels for a text size; all in pixels."""
+
+    def __init__(self, text: int, digits: int) -> None:
+        self.text = text
+        self.label = max(_LEAST_LABEL, round(text * 0.77))
+        self.pad = round(text * 0.5)
+        self.header = round(text * 1.3)
+        self.row = max(round(text * 0.98), self.label + 2)
+        self.bar = max(3, round(text * 0.36))
+        self.thin_bar, self.thin_row = max(2, round(text * 0.18)), max(3, round(text * 0.3))
+        self.chip = text_width("#" + "0" * (digits - 1), text) + round(text * 0.5)
+        self.name = max(text_width(e, text) for e in EMOTIONS)
+        self.labels = max(text_width(e, self.label) for e in EMOTIONS)
+        self.gap = round(text * 0.4)
+        self.width = 2 * self.pad + self.chip + self.gap + self.name + self.gap + text_width("100%", text)
+        self.tag_pad = round(text * 0.25)
+
+
+@lru_cache(maxsize=32)
+def _sizes(text: int, digits: int) -> _Sizes:
+    return _Sizes(text, digits)
+
+
+@lru_cache(maxsize=32)
+def _looks(text: int, digits: int) -> tuple[Look, ...]:
+    """From everything to next to nothing. ``digits`` is the length of the face's name."""
+    s = _sizes(text, digits)
+    return (
+        Look("full", s.width, 2 * s.pad + s.header + s.gap + 7 * s.row, 0.0),
+        Look("bars", s.width, 2 * s.pad + s.header + 7 * s.thin_row, 0.3),
+        Look("tag", s.width - 2 * (s.pad - s.tag_pad), s.header + 2 * s.tag_pad, 0.5),
+        Look("chip", s.chip, s.header, 0.9),
+    )
+
+
+def _panel(observation: Observation, place: Place, text: int) -> Patch:
+    look = place.look
+    name = _name(observation.face_id)
+    s = _sizes(text, len(name))
+    if look.name == "chip":
+        return Patch(round(place.x), round(place.y), _chip(name, observation.emotion, s.chip, s.header, text))
+    canvas = _ground(look, s).copy()
+    pad = s.tag_pad if look.name == "tag" else s.pad
+    _header(canvas, observation, pad, s)
+    top = pad + s.header
+    if look.name == "full":
+        _full_bars(canvas, observation, top + s.gap, s)
+    elif look.name == "bars":
+        for n, probability in enumerate(observation.probabilities.tolist()):
+            y = top + s.thin_row - s.thin_bar + n * s.thin_row
+            _bar(canvas, s.pad, y, s.width - 2 * s.pad, s.thin_bar, probability, _COLORS[EMOTIONS[n]])
+    return Patch(round(place.x), round(place.y), canvas)
+
+
+@lru_cache(maxsize=32)
+def _ground(look: Look, sizes: _Sizes) -> Pixels:
+    """A dark glass plate with a fine light edge."""
+    radius = sizes.text * 0.4
+    edge = max(1, round(sizes.text * 0.05))
+    plate = tint(rounded(look.width, look.height, radius), (120, 124, 132), _OPACITY)
+    inner = rounded(look.width - 2 * edge, look.height - 2 * edge, radius - edge)
+    middle = plate[edge:-edge, edge:-edge]
+    keep = (255 - inner)[:, :, None] / 255
+    middle[...] = np.rint(middle * keep + tint(inner, DARK, _OPACITY)).astype(np.uint8)
+    return plate
+
+
+@lru_cache(maxsize=256)
+def _chip(name: str, emotion: str, width: int, height: int, text: int) -> Pixels:
+    """The face's id on its emotion's colour."""
+    color = _COLORS[emotion]
+    chip = tint(rounded(width, height, text * 0.3), color)
+    _write(chip, name, (width - text_width(name, text)) // 2, 0, text, text_on(color))
+    return chip
+
+
+def _header(canvas: Pixels, observation: Observation, pad: int, s: _Sizes) -> None:
+    emotion = observation.emotion
+    chip = _chip(_name(observation.face_id), emotion, s.chip, s.header, s.text)
+    over(canvas[pad : pad + s.header, pad : pad + s.chip], chip)
+    _write(canvas, emotion, pad + s.chip + s.gap, pad, s.text, LIGHT)
+    percent = f"{100 * float(observation.probabilities.max()):.0f}%"
+    _write(canvas, percent, canvas.shape[1] - pad - text_width(percent, s.text), pad, s.text, LIGHT)
+
+
+def _full_bars(canvas: Pixels, observation: Observation, top: int, s: _Sizes) -> None:
+    left = s.pad + s.labels + s.gap
+    width = s.width - s.pad - left
+    for n, probability in enumerate(observation.probabilities.tolist()):
+        emotion, y = EMOTIONS[n], top + n * s.row
+        color = LIGHT if emotion == observation.emotion else _DIM
+        _write(canvas, emotion, s.pad, y + (s.row - round(s.label * 1.3)) // 2, s.label, color)
+        _bar(canvas, left, y + (s.row - s.bar) // 2, width, s.bar, probability, _COLORS[emotion])
+
+
+def _bar(canvas: Pixels, x: int, y: int, width: int, height: int, share: float, color: RGB) -> None:
+    """A track of full width, and in it a bar of ``share`` of its length, to a fraction of a pixel."""
+    radius = height / 2 if height > 3 else 0
+    track = canvas[y : y + height, x : x + width]
+    over(track, _tinted_bar(width, height, radius, (255, 255, 255), 0.13))
+    length = share * width
+    whole = max(int(length), 1)
+    bar = _tinted_bar(width, height, radius, color, 1.0)
+    if length < height:
+        over(track[:, :whole], bar[:, :whole])
+        return
+    cap = height // 2
+    over(track[:, : whole - cap], bar[:, : whole - cap])
+    over(track[:, whole - cap : whole], bar[:, width - cap :])
+
+
+@lru_cache(maxsize=64)
+def _tinted_bar(width: int, height: int, radius: float, color: RGB, opacity: float) -> Pixels:
+    return tint(rounded(width, height, radius), color, opacity)
+
+
+def _write(canvas: Pixels, text: str, x: int, y: int, size: int, color: RGB) -> None:
+    sprite = text_sprite(text, size, color)
+    h, w = sprite.shape[:2]
+    over(canvas[y : y + h, x : x + w], sprite)

@@ -1,0 +1,109 @@
+"""Small transparent pictures and how they are laid over photos (RGB) and film frames (YUV 4:2:0).
+
+Only the pixels under a patch are touched, and a film frame never becomes RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """``rgba``: uint8 (h, w, 4), RGB premultiplied by alpha; its first pixel goes to column x, row y of the picture."""
+
+    x: int
+    y: int
+    rgba: Pixels
+
+
+@dataclass(frozen=True)
+class YuvSpace:
+    """How a film's luma and chroma stand for RGB: the matrix's weights of red and blue, and the range."""
+
+    red: float
+    blue: float
+    full_range: bool
+
+    def matrix(self) -> NDArray[np.float64]:
+        """(4, 4): premultiplied (R, G, B, A) to premultiplied (Y, Cb, Cr, A), all 0..255."""
+        luma = np.array([self.red, 1 - self.red - self.blue, self.blue, 0])
+        black, light, tint = (0, 1.0, 1.0) if self.full_range else (16, 219 / 255, 224 / 255)
+        alpha = np.array([0, 0, 0, 1.0])
+        to_blue = (np.array([0, 0, 1, 0]) - luma) / (2 * (1 - self.blue))
+        to_red = (np.array([1, 0, 0, 0]) - luma) / (2 * (1 - self.red))
+        middle = alpha * 128 / 255
+        return np.stack([alpha * black / 255 + luma * light, middle + to_blue * tint, middle + to_red * tint, alpha])
+
+
+def bt601(full_range: bool = False) -> YuvSpace:
+    """Standard definition."""
+    return YuvSpace(0.299, 0.114, full_range)
+
+
+def bt709(full_range: bool = False) -> YuvSpace:
+    """High definition."""
+    return YuvSpace(0.2126, 0.0722, full_range)
+
+
+def bt2020(full_range: bool = False) -> YuvSpace:
+    """Ultra-high definition, constant luminance not used."""
+    return YuvSpace(0.2627, 0.0593, full_range)
+
+
+@dataclass(frozen=True)
+class YuvPatch:
+    """A patch made ready for one film's colours, with which it can be laid over any number of frames.
+
+    Each of ``layers`` belongs to one plane: (column, row, premultiplied values, 255 - alpha), uint8 (h, w).
+    """
+
+    layers: tuple[tuple[int, int, Pixels, Pixels], ...]
+
+
+def over(below: Pixels, rgba: Pixels) -> None:
+    """Lay premultiplied ``rgba`` (h, w, 4) over ``below``, (h, w, 3) RGB or (h, w, 4) premultiplied, in place."""
+    channels = below.shape[2]
+    through = cv2.merge([255 - rgba[:, :, 3]] * channels)
+    below[...] = cv2.add(cv2.multiply(below, through, scale=1 / 255), np.ascontiguousarray(rgba[:, :, :channels]))
+
+
+def blend_rgb(image: Pixels, patches: Iterable[Patch]) -> None:
+    """Lay patches over an RGB picture (h, w, 3), in place. Each must lie wholly inside it."""
+    for patch in patches:
+        h, w = patch.rgba.shape[:2]
+        over(image[patch.y : patch.y + h, patch.x : patch.x + w], patch.rgba)
+
+
+def to_yuv(patch: Patch, space: YuvSpace) -> YuvPatch:
+    """The patch in the colours of a film. Chroma is averaged over the picture's 2x2 blocks."""
+    left, top = patch.x % 2, patch.y % 2
+    h, w = patch.rgba.shape[:2]
+    aligned = cv2.copyMakeBorder(patch.rgba, top, (top + h) % 2, left, (left + w) % 2, cv2.BORDER_CONSTANT, value=0)
+    luma, _, _, alpha = _planes(patch.rgba, space)
+    half = cv2.resize(aligned, (aligned.shape[1] // 2, aligned.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    _, blue, red, thin = _planes(half, space)
+    x, y = patch.x // 2, patch.y // 2
+    return YuvPatch(((patch.x, patch.y, luma, 255 - alpha), (x, y, blue, 255 - thin), (x, y, red, 255 - thin)))
+
+
+def _planes(rgba: NDArray[Any], space: YuvSpace) -> list[Pixels]:
+    """Premultiplied Y, Cb, Cr and alpha of an RGBA picture."""
+    return [np.asarray(plane, np.uint8) for plane in cv2.split(cv2.transform(rgba, space.matrix()))]
+
+
+def blend_yuv420(planes: tuple[Pixels, Pixels, Pixels], patches: Iterable[YuvPatch]) -> None:
+    """Lay patches over the Y, U and V planes of a 4:2:0 picture, in place. Rows may be padded (strided)."""
+    for patch in patches:
+        for plane, (x, y, values, through) in zip(planes, patch.layers, strict=True):
+            h, w = values.shape
+            below = plane[y : y + h, x : x + w]
+            below[...] = cv2.add(cv2.multiply(below, through, scale=1 / 255), values)

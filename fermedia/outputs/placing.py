@@ -1,0 +1,136 @@
+"""Where a face's panel goes: beside the face, inside the picture, off the other faces, and calmly from frame to frame.
+
+Plain geometry. Rectangles are (left, top, right, bottom) in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rect = tuple[float, float, float, float]
+Rects = NDArray[np.float64]
+
+#: What a place costs by its side, for tall panels and for flat ones. Overlaps cost more; see ``_cost``.
+_TALL = {"right": 0.0, "left": 0.04, "low right": 0.06, "low left": 0.08, "below": 0.1, "above": 0.12, "inside": 0.15,
+         "inside right": 0.16}
+_FLAT = {"right": 0.16, "left": 0.18, "low right": 0.2, "low left": 0.22, "below": 0.04, "above": 0.0, "inside": 0.1,
+         "inside right": 0.12}
+
+_OVER_OWN = 3.0  # times the share of its own face that the panel covers
+_OVER_FACES = 6.0  # times the share of each other face
+_OVER_PANELS = 6.0  # times the share of the panel that lies on panels placed before
+_LARGE = 0.15  # times how often the panel holds its face, beyond 1.5, where many faces share the picture
+_STAYS = 0.3  # less if the panel keeps its look and side
+_FOLLOWS = 0.4  # of the way to the new place is gone in each frame, so that text does not tremble with the box
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to show a face, of a size in pixels. ``cost`` is the reluctance to show less than everything."""
+
+    name: str
+    width: int
+    height: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """The look that was chosen and where its upper left pixel goes."""
+
+    look: Look
+    side: str
+    x: float
+    y: float
+
+
+class Placer:
+    """Chooses a place for every face's panel; remembers the last frame's, to keep calm."""
+
+    def __init__(self, width: int, height: int, margin: int) -> None:
+        self._size = (width, height)
+        self._margin = margin
+        self._last: dict[int, Place] = {}
+
+    def place(self, ids: Sequence[int], boxes: Sequence[Rect], looks: Sequence[Sequence[Look]]) -> list[Place | None]:
+        """A place for each face, None where no look fits into the picture.
+
+        ``looks`` gives each face's possible looks. Large faces choose first.
+        """
+        faces = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+        found: dict[int, Place] = {}
+        taken: list[Rect] = []
+        for n in np.argsort(-_areas(faces), kind="stable").tolist():
+            place = self._best(ids[n], n, faces, taken, looks[n])
+            if place is not None:
+                found[n] = place
+                taken.append((place.x, place.y, place.x + place.look.width, place.y + place.look.height))
+        self._last = {ids[n]: place for n, place in found.items()}
+        return [found.get(n) for n in range(len(ids))]
+
+    def _best(self, face_id: int, n: int, faces: Rects, taken: list[Rect], looks: Sequence[Look]) -> Place | None:
+        options = [(look, side) for look in looks if self._fits(look) for side in _TALL]
+        if not options:
+            return None
+        rects = np.array([self._rect(faces[n], look, side) for look, side in options])
+        cost = self._cost(rects, n, faces, taken)
+        last = self._last.get(face_id)
+        crowd = min(1.0, (len(faces) - 1) / 4)
+        for k, (look, side) in enumerate(options):
+            area = look.width * look.height
+            flat = look.width > 2 * look.height
+            cost[k] += look.cost + (_FLAT if flat else _TALL)[side] + area / (self._size[0] * self._size[1])
+            cost[k] += crowd * _LARGE * max(0.0, area / max(1.0, float(_areas(faces)[n])) - 1.5)
+            if last and (last.look.name, last.side) == (look.name, side):
+                cost[k] -= _STAYS
+        best = int(cost.argmin())
+        look, side = options[best]
+        x, y = float(rects[best, 0]), float(rects[best, 1])
+        if last and (last.look.name, last.side) == (look.name, side) and abs(x - last.x) + abs(y - last.y) < look.width:
+            x, y = last.x + _FOLLOWS * (x - last.x), last.y + _FOLLOWS * (y - last.y)
+        return Place(look, side, x, y)
+
+    def _fits(self, look: Look) -> bool:
+        room = 2 * self._margin
+        return look.width + room <= self._size[0] and look.height + room <= self._size[1]
+
+    def _rect(self, face: Rects, look: Look, side: str) -> Rect:
+        left, top, right, bottom = face.tolist()
+        gap, w, h = 2 * self._margin, look.width, look.height
+        x, y = {
+            "right": (right + gap, top),
+            "left": (left - gap - w, top),
+            "low right": (right + gap, bottom - h),
+            "low left": (left - gap - w, bottom - h),
+            "below": (left, bottom + gap),
+            "above": (left, top - gap - h),
+            "inside": (left + gap, bottom - gap - h),
+            "inside right": (right - gap - w, bottom - gap - h),
+        }[side]
+        x = min(max(x, self._margin), self._size[0] - self._margin - w)
+        y = min(max(y, self._margin), self._size[1] - self._margin - h)
+        return x, y, x + w, y + h
+
+    def _cost(self, rects: Rects, n: int, faces: Rects, taken: list[Rect]) -> NDArray[np.float64]:
+        weight = np.full(len(faces), _OVER_FACES)
+        weight[n] = _OVER_OWN
+        cost: NDArray[np.float64] = _overlaps(rects, faces) @ (weight / np.maximum(_areas(faces), 1))
+        if taken:
+            cost += _OVER_PANELS * _overlaps(rects, np.array(taken)).sum(axis=1) / _areas(rects)
+        return cost
+
+
+def _areas(rects: Rects) -> NDArray[np.float64]:
+    area: NDArray[np.float64] = (rects[:, 2] - rects[:, 0]) * (rects[:, 3] - rects[:, 1])
+    return area
+
+
+def _overlaps(rects: Rects, others: Rects) -> NDArray[np.float64]:
+    """Square pixels that each of (k, 4) shares with each of (n, 4): (k, n)."""
+    low = np.maximum(rects[:, None, :2], others[None, :, :2])
+    high = np.minimum(rects[:, None, 2:], others[None, :, 2:])
+    return np.asarray(np.prod(np.maximum(high - low, 0), axis=2), dtype=np.float64)

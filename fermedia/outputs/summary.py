@@ -1,0 +1,99 @@
+"""A timeline in a few rows: how long each face was seen, and what it showed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fermedia.types import EMOTIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MEANS = [f"{emotion}_mean" for emotion in EMOTIONS]
+_SHARES = [f"{emotion}_share" for emotion in EMOTIONS]
+
+#: The columns of summary.csv, in order. See ``summarize``.
+SUMMARY_COLUMNS = (
+    "item",
+    "face_id",
+    "frames",
+    "frames_with_face",
+    "coverage",
+    "first",
+    "last",
+    "seconds",
+    "emotion",
+    *_MEANS,
+    *_SHARES,
+)
+
+#: ``face_id`` of the row that stands for all faces of an item.
+ALL_FACES = "all"
+
+
+def summarize(timeline: pd.DataFrame, item: str, end: float | None = None) -> pd.DataFrame:
+    """A row per face in the order of their ids, then one for all faces (``face_id`` "all"); ``SUMMARY_COLUMNS``.
+
+    ``timeline`` is one item's (``outputs.timeline.read_timeline``). Each analysed frame counts for as long as it was
+    shown: until the next analysed one; the last until ``end`` (seconds), or, if that is not given, for the median of
+    the others. Pictures, and a film of one analysed frame without an ``end``, count 1 each and have no seconds. For
+    pictures ``face_id`` is a rank within the picture (0 the largest face), not a person.
+
+    - ``item``: as given. ``face_id``: the id as text, or "all".
+    - ``frames``: analysed frames of the item. ``frames_with_face``: those in which this face (all: any face) was seen.
+    - ``coverage``: share of the analysed time, 0..1, in which this face (all: any face) was seen.
+    - ``first``, ``last``: times of the first and the last frame with it, seconds; empty for pictures.
+    - ``seconds``: the time for which it was seen, ``coverage`` in seconds; empty for pictures.
+    - ``<emotion>_mean``: mean probability over the face's time, 0..1; they sum to 1.
+    - ``<emotion>_share``: share of the face's time, 0..1, in which this emotion was the most probable; they sum to 1.
+    - ``emotion``: the one with the largest mean. It uses all of the probabilities, so that a face that is
+      mostly undecided between two emotions is not named after the one that wins by a hair.
+
+    In the row for all faces, means and shares count each face's time on its own: with two faces in view, a second
+    counts twice, once for each. An item without a face has that row alone, with ``coverage`` 0 and no emotions.
+    Numbers are rounded to six decimals.
+    """
+    import pandas as pd
+
+    shown = _shown(timeline, end)
+    faces = timeline[timeline["success"].astype(bool)]
+    faces = faces.assign(weight=shown["weight"].reindex(faces["frame"]).to_numpy())
+    rows = [_row(face, str(face_id), shown) for face_id, face in faces.groupby("face_id")]
+    table = pd.DataFrame([*rows, _row(faces, ALL_FACES, shown)])
+    return table.assign(item=item)[list(SUMMARY_COLUMNS)]
+
+
+def _shown(timeline: pd.DataFrame, end: float | None) -> pd.DataFrame:
+    """A row per analysed frame, by ``frame``: its ``timestamp``, how much it counts, and whether that is seconds."""
+    frames = timeline.drop_duplicates("frame").set_index("frame")[["timestamp"]]
+    lengths = -frames["timestamp"].diff(-1)
+    if len(frames):
+        last = lengths.median() if end is None else end - frames["timestamp"].iloc[-1]
+        lengths.iloc[-1] = last
+    lengths = lengths.clip(lower=0)
+    timed = bool(lengths.notna().all()) and lengths.sum() > 0
+    return frames.assign(weight=lengths if timed else 1.0, timed=timed)
+
+
+def _row(faces: pd.DataFrame, face_id: str, shown: pd.DataFrame) -> dict[str, object]:
+    seen = shown.loc[faces["frame"].unique()]
+    whole, part = shown["weight"].sum(), seen["weight"].sum()
+    timed = bool(shown["timed"].all()) and len(shown) > 0
+    row: dict[str, object] = {
+        "face_id": face_id,
+        "frames": len(shown),
+        "frames_with_face": len(seen),
+        "coverage": round(part / whole, 6) if whole else 0.0,
+        "first": seen["timestamp"].min(),
+        "last": seen["timestamp"].max(),
+        "seconds": round(part, 6) if timed else float("nan"),
+    }
+    weight = faces["weight"] if faces["weight"].sum() > 0 else faces["weight"] * 0 + 1.0
+    total = weight.sum()
+    if not total:
+        return row | {"emotion": None} | dict.fromkeys([*_MEANS, *_SHARES], float("nan"))
+    means = faces[list(EMOTIONS)].mul(weight, axis=0).sum() / total
+    shares = weight.groupby(faces["emotion"]).sum().reindex(EMOTIONS, fill_value=0.0) / total
+    row |= {"emotion": str(means.idxmax())}
+    row |= dict(zip(_MEANS, means.round(6).tolist(), strict=True))
+    return row | dict(zip(_SHARES, shares.round(6).tolist(), strict=True))

@@ -1,0 +1,121 @@
+"""The timeline: a CSV with a row per face per analysed frame."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from fermedia.errors import DataError, MediaError
+from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class TimelineWriter:
+    """Writes ``timeline.csv``; a context manager and a sink.
+
+    A row per face per analysed frame, in the order of ``TIMELINE_COLUMNS``; an analysed frame without a face has one
+    row with ``success`` 0 and the face's columns empty; frames that were not analysed have none. ``source`` is what
+    the ``source`` column says of a video; photos have their own names there, and no timestamp.
+
+    Seconds, probabilities, confidence and valence have six decimals, pixels two. The file is UTF-8 with plain line
+    feeds. A name that is no valid text (Linux allows any bytes) is written with its stray bytes as ``\\xNN``.
+
+    Raises MediaError (stage ``write``).
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path = path
+        self._source = _text(source)
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._rows = csv.writer(self._file, lineterminator="\n")
+            self._rows.writerow(TIMELINE_COLUMNS)
+        except OSError as error:
+            raise self._failure(error) from error
+        return self
+
+    def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
+        """Add the rows of a frame; none if it was not analysed (None)."""
+        if observations is None:
+            return
+        source = self._source if frame.name is None else _text(frame.name)
+        time = "" if frame.time is None else _decimal(frame.time)
+        try:
+            for observation in observations:
+                self._rows.writerow([source, frame.index, time, *_face(observation)])
+            if not observations:
+                self._rows.writerow([source, frame.index, time, "", 0, *[""] * (len(TIMELINE_COLUMNS) - 5)])
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        failed = error is not None
+        try:
+            self._file.close()
+        except OSError as failure:
+            failed = True
+            if error is None:
+                raise self._failure(failure) from failure
+        finally:
+            if failed:
+                self.path.unlink(missing_ok=True)
+
+    def _failure(self, error: OSError) -> MediaError:
+        return MediaError(f"{self.path.name} of {self._source} cannot be written ({error.strerror or error})", "write")
+
+
+def read_timeline(path: str | Path) -> pd.DataFrame:
+    """A timeline as a table, its columns in the order of ``TIMELINE_COLUMNS``.
+
+    ``frame`` is int64, ``face_id`` Int64 (missing where there is no face), ``success`` bool, ``source`` and
+    ``emotion`` text, all else float64 (NaN where empty). Raises DataError if the file is missing or no timeline.
+    """
+    import pandas as pd
+
+    numbers = ("timestamp", "confidence", "x", "y", "width", "height", *EMOTIONS, "valence")
+    types = dict.fromkeys(numbers, "float64") | {"frame": "int64", "face_id": "Int64", "success": "int64"}
+    texts = {"source": str, "emotion": str}
+    try:
+        # A face may be called "NA" or "null" only by its file: nothing but an empty field is missing.
+        table = pd.read_csv(path, dtype=types | texts, keep_default_na=False, na_values=[""], encoding="utf-8")
+        table = table[list(TIMELINE_COLUMNS)]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except KeyError as error:
+        raise DataError(f"{path}: not a timeline of fermedia; it has not all of its columns") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path}: not a timeline of fermedia ({str(error).splitlines()[0]})") from error
+    return table.assign(success=table["success"].astype(bool))
+
+
+def _face(observation: Observation) -> list[str | int]:
+    box = observation.face.box
+    return [
+        observation.face_id,
+        1,
+        _decimal(observation.face.confidence),
+        *(_decimal(v, 2) for v in (box.x, box.y, box.width, box.height)),
+        *map(_decimal, observation.probabilities.tolist()),
+        observation.emotion,
+        _decimal(observation.valence),
+    ]
+
+
+def _decimal(value: float, places: int = 6) -> str:
+    return f"{round(value, places) + 0.0:.{places}f}"  # adding 0 turns -0 into 0
+
+
+def _text(name: str) -> str:
+    """``name`` as text that UTF-8 can hold."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,246 @@
+"""The annotated film: H.264 in mp4, the source's own frame times and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from fermedia.errors import MediaError
+from fermedia.files import shown
+from fermedia.media.video import VideoPicture
+from fermedia.outputs.audio import Sound
+from fermedia.outputs.drawing import Painter
+from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
+from fermedia.types import Frame, MediaInfo, Observation
+
+#: x264's quality: near to transparent for most films, at about the size of a phone's recording.
+_QUALITY = {"crf": "20", "preset": "veryfast"}
+
+#: Ticks a second of the film's clock, at least. See ``_clock``.
+_TICKS = 90_000
+
+_UNSPECIFIED = 2  # AVCOL_*_UNSPECIFIED
+_BT2020 = (9, 10)  # AVCOL_SPC_BT2020_NCL and _CL
+
+
+class FilmWriter:
+    """Writes one annotated film; a context manager and a sink.
+
+    Every frame that is written appears once, at ``Frame.time - start`` seconds; frames that were not sampled carry the
+    last result. The film holds the span from ``start`` to ``end`` (seconds of the source as a player shows it), its
+    sound as well; without an ``end`` the sound goes on to its own end. Frames of an odd size get one more row or
+    column like their last. ``warning`` is one line about sound that could not be kept, else None.
+
+    At the end of the ``with`` the film is complete and has been read back; after an error, or without any frame, no
+    file is left. Raises MediaError (stage ``write``).
+    """
+
+    def __init__(
+        self, path: Path, source: Path, info: MediaInfo, start: float | None = None, end: float | None = None
+    ) -> None:
+        self.path = path
+        self._source_path = source
+        self._info = info
+        self._start = Fraction(start or 0)
+        self._end = None if end is None else Fraction(end)
+        self._painter = Painter(info.width, info.height)
+        self._patches: list[YuvPatch] = []
+        self._held: tuple[av.VideoFrame, float | None] | None = None
+        self._step = 1 / self._rate
+        self._durations: dict[int, int] = {}
+        self._written = 0
+        self._film: av.container.OutputContainer | None = None
+
+    @property
+    def warning(self) -> str | None:
+        return self._sound.warning
+
+    def __enter__(self) -> Self:
+        with self._failures():
+            self._source = av.open(str(self._source_path.absolute()), options={"protocol_whitelist": "file"})
+            self._sound = Sound(self._source, self._start, self._end)
+            stream = self._source.streams.best("video")
+            self._clock = _clock(stream.time_base if stream else None)
+            self._pixel_shape = stream.sample_aspect_ratio if isinstance(stream, av.VideoStream) else None
+        return self
+
+    def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
+        """Add a frame, whose picture is a VideoPicture and is not changed, with the faces seen in it."""
+        picture = frame.picture
+        if not isinstance(picture, VideoPicture) or frame.time is None:
+            raise TypeError("a film is made of a video's frames")
+        with self._failures():
+            if self._film is None:
+                self._begin(picture)
+            if observations is not None:
+                self._patches = [to_yuv(p, self._space) for p in self._painter.patches(observations)]
+            copy, planes = _even_copy(picture.frame)
+            blend_yuv420(planes, self._patches)
+            copy.pts = round((Fraction(frame.time) - self._start) / self._clock)
+            copy.time_base = self._clock
+            self._hold(copy, frame.duration)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        complete = False
+        try:
+            if kind is None and self._film is not None:
+                with self._failures():
+                    self._finish()
+                    self._verify()
+                complete = True
+        finally:
+            self._source.close()
+            if not complete:
+                self._discard()
+
+    # -- the stream -------------------------------------------------------------------------------------------------
+
+    @property
+    def _rate(self) -> Fraction:
+        """Frames a second, for x264's planning only."""
+        rate = self._info.average_rate
+        return rate if rate and 1 <= rate <= 240 else Fraction(25)
+
+    def _begin(self, picture: VideoPicture) -> None:
+        self._space = _space(picture)
+        try:
+            self._open(picture, with_sound=True)
+        except av.FFmpegError as error:
+            # Sound that mp4 refuses must not cost the film. What else is wrong shows again.
+            assert self._film is not None
+            _abandon(self._film)
+            self._sound.give_up(error.strerror or str(error))
+            self._open(picture, with_sound=False)
+
+    def _open(self, picture: VideoPicture, with_sound: bool) -> None:
+        # The index goes to the front, so that the film plays while it is still being fetched.
+        self._film = film = av.open(str(self.path.absolute()), "w", "mp4", options={"movflags": "+faststart"})
+        stream = film.add_stream("libx264", rate=self._rate, options=dict(_QUALITY))
+        stream.width, stream.height = (n + n % 2 for n in (picture.width, picture.height))
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = self._clock
+        context, frame = stream.codec_context, picture.frame
+        context.time_base = self._clock
+        context.color_range = 2 if picture.full_range else 1
+        context.colorspace = frame.colorspace or _UNSPECIFIED  # 0 is RGB
+        context.color_primaries = frame.color_primaries or _UNSPECIFIED
+        context.color_trc = frame.color_trc or _UNSPECIFIED
+        if shape := self._pixel_shape:
+            context.sample_aspect_ratio = 1 / shape if self._info.rotation in (90, 270) else shape
+        self._stream = stream
+        if with_sound:
+            self._sound.add_to(film)
+        film.start_encoding()
+
+    def _hold(self, frame: av.VideoFrame, duration: float | None) -> None:
+        """Keep a frame until the next one says how long it is shown, and encode the one before."""
+        assert frame.pts is not None
+        if self._held is not None:
+            before = self._held[0]
+            assert before.pts is not None
+            frame.pts = max(frame.pts, before.pts + 1)
+            self._encode(before, frame.pts - before.pts)
+            self._step = (frame.pts - before.pts) * self._clock
+        self._held = frame, duration
+
+    def _encode(self, frame: av.VideoFrame, ticks: int) -> None:
+        assert frame.pts is not None
+        self._add_sound(frame.pts * self._clock)
+        self._durations[frame.pts] = ticks
+        self._mux(self._stream.encode(frame))
+        self._written += 1
+
+    def _mux(self, packets: Sequence[av.Packet]) -> None:
+        assert self._film is not None
+        for packet in packets:
+            if packet.pts is not None:
+                packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
+            self._film.mux(packet)
+
+    def _add_sound(self, until: Fraction | None) -> None:
+        assert self._film is not None
+        for packet in self._sound.packets(until):
+            try:
+                self._film.mux(packet)
+            except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+                self._sound.give_up(error.strerror or str(error))
+
+    def _finish(self) -> None:
+        assert self._held is not None
+        assert self._film is not None
+        frame, duration = self._held
+        ticks = round((Fraction(duration) if duration else self._step) / self._clock)
+        if self._end is not None:
+            ticks = min(ticks, round((self._end - self._start) / self._clock) - (frame.pts or 0))
+        self._encode(frame, max(1, ticks))
+        self._mux(self._stream.encode(None))
+        self._add_sound(None)
+        film, self._film = self._film, None
+        film.close()
+
+    # -- the file ---------------------------------------------------------------------------------------------------
+
+    def _verify(self) -> None:
+        """Read the film back and count its frames."""
+        with av.open(str(self.path.absolute())) as film:
+            count = sum(packet.size > 0 for packet in film.demux(film.streams.video[0]))
+        if count != self._written:
+            raise MediaError(f"{shown(self.path)}: {count} frames arrived of {self._written}", "write")
+
+    def _discard(self) -> None:
+        film, self._film = self._film, None
+        if film is not None:
+            _abandon(film)
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            reason = error.strerror or str(error)
+            raise MediaError(
+                f"{shown(self._source_path)}: the annotated film cannot be written ({reason})", "write"
+            ) from error
+
+
+def _abandon(film: av.container.OutputContainer) -> None:
+    with suppress(av.FFmpegError, OSError):  # it is thrown away
+        film.close()
+
+
+def _clock(base: Fraction | None) -> Fraction:
+    """Seconds a tick: a whole part of the source's, so that its times are met exactly, and fine for any other."""
+    if not base or base.denominator > 1_000_000:
+        return Fraction(1, _TICKS)
+    return Fraction(1, base.denominator * -(-_TICKS // base.denominator))
+
+
+def _space(picture: VideoPicture) -> YuvSpace:
+    if picture.frame.colorspace in _BT2020:
+        return bt2020(picture.full_range)
+    return bt709(picture.full_range) if picture.bt709 else bt601(picture.full_range)
+
+
+def _even_copy(frame: av.VideoFrame) -> tuple[av.VideoFrame, tuple[Pixels, Pixels, Pixels]]:
+    """A copy that x264 can take, and views of its planes. The last column and row are repeated where sizes are odd."""
+    width, height = frame.width, frame.height
+    copy = av.VideoFrame(width + width % 2, height + height % 2, "yuv420p")
+    sizes = [(width, height), *[((width + 1) // 2, (height + 1) // 2)] * 2]
+    views = []
+    for there, here, (w, h) in zip(frame.planes, copy.planes, sizes, strict=True):
+        view = np.frombuffer(memoryview(here), np.uint8).reshape(-1, here.line_size)[: here.height, : here.width]
+        view[:h, :w] = np.frombuffer(memoryview(there), np.uint8).reshape(-1, there.line_size)[:h, :w]
+        view[h:] = view[h - 1 : h]
+        view[:, w:] = view[:, w - 1 : w]
+        views.append(view)
+    return copy, (views[0], views[1], views[2])

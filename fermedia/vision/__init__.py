@@ -1,0 +1,1 @@
+"""Finding faces, framing them as the network was trained, classifying and following them."""

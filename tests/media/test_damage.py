@@ -1,0 +1,184 @@
+"""Files that are no videos, or only in part."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fermedia.errors import MediaError
+from fermedia.media.video import VideoReader
+from tests.films import Image, add_tone, numbered, read_number, write_film
+
+
+def noisy(count: int = 100) -> list[Image]:
+    """Numbered pictures with noise below, so that the bytes of a film are spread evenly over its time."""
+    rng = np.random.default_rng(0)
+    pictures = list(numbered(count, (320, 240)))
+    for picture in pictures:
+        picture[100:200] = rng.integers(0, 255, (100, 320, 3))
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds, with sound, the index in front; a key frame every second."""
+    path = tmp_path_factory.mktemp("damage") / "whole.mp4"
+    return write_film(
+        path, noisy(), audio="aac", options={"g": "25"}, container_options={"movflags": "faststart"}
+    )
+
+
+def cut(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    result = path.with_stem(f"cut-{path.suffix[1:]}-{share}")
+    result.write_bytes(data[: int(len(data) * share)])
+    return result
+
+
+def read(path: Path) -> tuple[list[int], str | None]:
+    with VideoReader(path) as reader:
+        result = []
+        for frame in reader.frames():
+            result.append(read_number(frame.picture.gray()))
+            assert frame.time == pytest.approx(result[-1] / 25, abs=0.002)
+    return result, reader.warning
+
+
+def test_a_whole_film_has_no_warning(whole: Path) -> None:
+    assert read(whole) == (list(range(100)), None)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_a_film_that_breaks_off_gives_what_there_is_and_says_where(whole: Path, share: float) -> None:
+    numbers, warning = read(cut(whole, share))
+    assert numbers == list(range(len(numbers)))
+    assert abs(len(numbers) - 100 * share) < 10
+    assert warning == f"cut-mp4-{share}.mp4: breaks off at {len(numbers) / 25:.2f} s of 4.00 s"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".webm"])
+def test_other_containers_that_break_off(tmp_path: Path, suffix: str) -> None:
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    path = write_film(tmp_path / f"film{suffix}", noisy(), codec=codec)
+    assert read(path) == (list(range(100)), None)
+    numbers, warning = read(cut(path, 0.6))
+    assert numbers == list(range(len(numbers)))
+    assert 40 < len(numbers) < 75
+    assert warning == f"cut-{suffix[1:]}-0.6{suffix}: breaks off at {len(numbers) / 25:.2f} s of 4.00 s"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_lasts_longer_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    numbers, warning = read(write_film(tmp_path / f"film{suffix}", noisy(20), audio="aac", audio_seconds=5))
+    assert (numbers, warning) == (list(range(20)), None)
+
+
+def test_garbage_in_the_middle_is_stepped_over(whole: Path) -> None:
+    data = bytearray(whole.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40_000] = np.random.default_rng(1).bytes(40_000)
+    path = whole.with_stem("garbage")
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        times = [frame.time for frame in reader.frames()]
+    assert 80 < len(times) <= 100
+    assert times[-1] == pytest.approx(99 / 25)
+    assert reader.warning is not None
+    assert reader.warning.startswith("garbage.mp4: damaged in ")
+
+
+def test_a_transport_stream_cut_between_key_frames_begins_with_the_next(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.ts", noisy(), options={"g": "25", "bf": "0"})
+    data = path.read_bytes()
+    late = tmp_path / "late.ts"
+    late.write_bytes(data[len(data) // 3 // 188 * 188 :])
+    with VideoReader(late) as reader:
+        frames = list(reader.frames())
+    assert read_number(frames[0].picture.gray()) == 50
+    assert [f.time - frames[0].time for f in frames] == pytest.approx([n / 25 for n in range(50)])  # type: ignore[operator]
+    assert reader.warning is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.mp4", b"", "empty.mp4: the file is empty"),
+        ("text.mp4", b"Dear diary,\n" * 50, "text.mp4: not a video that can be read (Invalid data found when "),
+        ("noise.mkv", np.random.default_rng(2).bytes(20_000), "noise.mkv: not a video that can be read (Invalid"),
+        ("zeros.mp4", bytes(50_000), "zeros.mp4: not a video that can be read (Invalid"),
+        ("notes.txt", b"Dear diary,\n" * 500, "notes.txt: not a video (no picture in it)"),
+        ("list.mp4", b"ffconcat version 1.0\nfile whole.mp4\n", "list.mp4: not a video"),
+        ("two\nlines \udcff.mp4", b"", "two\\nlines \\udcff.mp4: the file is empty"),
+    ],
+)
+def test_what_is_no_video_is_refused_in_one_line(whole: Path, name: str, content: bytes, message: str) -> None:
+    path = whole.with_name(name)
+    path.write_bytes(content)
+    with pytest.raises(MediaError) as caught:
+        VideoReader(path)
+    assert str(caught.value).startswith(message)
+    assert caught.value.stage == "open"
+
+
+def test_missing_files_folders_and_sound_alone(whole: Path, tmp_path: Path) -> None:
+    cases = {tmp_path / "none.mp4": "none.mp4: no such file"}
+    (tmp_path / "folder.mp4").mkdir()
+    cases[tmp_path / "folder.mp4"] = "folder.mp4: not a video that can be read (Is a directory)"
+    cases[write_sound(tmp_path / "sound.m4a")] = "sound.m4a: not a video (sound without a picture)"
+    cases[cut(write_film(tmp_path / "a.mp4", noisy(20)), 0.8)] = (
+        "cut-mp4-0.8.mp4: incomplete: it ends before its index (moov), as after a recording or copy that was broken off"
+    )
+    for path, message in cases.items():
+        with pytest.raises(MediaError) as caught:
+            VideoReader(path)
+        assert str(caught.value) == message
+
+
+def write_sound(path: Path) -> Path:
+    import av
+
+    with av.open(str(path), "w") as container:
+        add_tone(container, "aac", Fraction(1))
+    return path
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", noisy(3))
+    path.chmod(0)
+    with pytest.raises(MediaError, match=r"^film\.mp4: no permission to read it$"):
+        VideoReader(path)
+
+
+def test_a_film_without_a_single_frame(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", noisy(10), container_options={"movflags": "faststart"})
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + 4
+    data[begin:] = bytes(len(data) - begin)
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=r"^film\.mp4: no picture in it can be decoded \(") as caught:
+        VideoReader(path)
+    assert caught.value.stage == "decode"
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "a:b.mp4", "%03d.mp4", "quote'\".mp4", "line\nbreak.mp4", "ü\udcff.mp4"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    path = write_film(tmp_path / "film.mp4", noisy(3)).rename(tmp_path / name)
+    assert read(path) == ([0, 1, 2], None)
+
+
+def test_nothing_is_said_on_stderr(whole: Path) -> None:
+    path = cut(whole, 0.55)
+    code = (
+        "import sys; from pathlib import Path; from fermedia.media.video import VideoReader\n"
+        "with VideoReader(Path(sys.argv[1])) as reader: print(len(list(reader.frames())), reader.warning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert "breaks off" in done.stdout
+    assert done.stderr == ""

@@ -1,0 +1,169 @@
+"""Which items a set of inputs comes to, and under which keys."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fermedia.errors import UsageError
+from fermedia.media.find import find_items
+from fermedia.types import MediaItem
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def keys(items: list[MediaItem]) -> list[str]:
+    found = [str(item.key) for item in items]
+    for a, b in itertools.permutations([tuple(key.casefold().split("/")) for key in found], 2):
+        assert a != b[: len(a)], "a key is a leading part of another"
+    return found
+
+
+def find(*inputs: Path, exclude: Path | None = None) -> list[str]:
+    return keys(find_items(inputs, exclude))
+
+
+def test_a_folder_is_walked_in_natural_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b10.mp4", "b2.MP4", "A.mkv", "notes.txt", "day 2/x.mov", "day 10/x.mov", ".hidden.mp4", ".git/x.mp4")
+    touch(tmp_path, "10.jpg", "9.PNG", "day 2/face.jpeg", "day 2/deep/er/y.avi", "data.csv")
+    items = find_items([tmp_path], None)
+    assert keys(items) == [
+        "photos", "A.mkv", "b2.MP4", "b10.mp4", "day 2/photos", "day 2/x.mov", "day 2/deep/er/y.avi", "day 10/x.mov",
+    ]
+    photos = items[0]
+    assert (photos.kind, photos.path) == ("photos", tmp_path)
+    assert [file.name for file in photos.files] == ["9.PNG", "10.jpg"]
+    video = items[1]
+    assert (video.kind, video.path, video.files) == ("video", tmp_path / "A.mkv", (tmp_path / "A.mkv",))
+
+
+def test_paths_stay_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "in/a.mp4", "b.mp4")
+    monkeypatch.chdir(tmp_path)
+    items = find_items([Path("in"), Path("b.mp4"), Path(".")], None)
+    assert [item.path for item in items] == [Path("in/a.mp4"), Path("b.mp4")]
+    assert keys(items) == ["a.mp4", "b.mp4"]
+
+
+def test_single_files(tmp_path: Path) -> None:
+    touch(tmp_path, "one/a.mp4", "one/1.jpg", "one/2.jpg", "one/3.jpg", "two/3.jpg")
+    items = find_items([tmp_path / name for name in ("one/a.mp4", "one/2.jpg", "one/1.jpg")], None)
+    assert keys(items) == ["a.mp4", "photos"]
+    assert [file.name for file in items[1].files] == ["1.jpg", "2.jpg"]
+    items = find_items([tmp_path / "one/1.jpg", tmp_path / "two/3.jpg"], None)
+    assert keys(items) == ["one/photos", "two/photos"]
+
+
+def test_the_same_file_counts_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "sub/b.mp4", "sub/1.jpg")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
+    (tmp_path / "again").symlink_to(tmp_path / "sub")
+    video, folder = tmp_path / "a.mp4", tmp_path
+    assert find(video, folder, video, tmp_path / "sub" / ".." / "a.mp4") == ["a.mp4", "again/photos", "again/b.mp4"]
+    assert find(tmp_path / "sub" / "1.jpg", tmp_path / "sub") == ["photos", "b.mp4"]
+
+
+def test_links_that_lead_back_end(tmp_path: Path) -> None:
+    touch(tmp_path, "a/b/x.mp4")
+    (tmp_path / "a/b/up").symlink_to(tmp_path / "a")
+    (tmp_path / "a/self").symlink_to(tmp_path / "a/self")
+    (tmp_path / "a/gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    assert find(tmp_path / "a") == ["b/x.mp4"]
+
+
+def test_nothing_inside_the_output_folder_is_an_input(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "out/items/a.mp4/annotated.mp4", "out/items/photos/1.jpg")
+    out = tmp_path / "out"
+    (tmp_path / "link").symlink_to(out / "items")
+    assert find(tmp_path, exclude=out) == ["a.mp4"]
+    assert find(tmp_path / "a.mp4", out, exclude=out) == ["a.mp4"]  # as a shell's * gives it
+    assert find(tmp_path, exclude=tmp_path / "not yet") != []
+    with pytest.raises(UsageError, match=r"items lies inside the output folder; give another --out"):
+        find(out / "items", exclude=out)
+    with pytest.raises(UsageError, match="no video or picture found"):
+        find(out, exclude=out)
+
+
+def test_colliding_inputs_get_their_folders_names(tmp_path: Path) -> None:
+    touch(tmp_path, "p1/day/a.mp4", "p1/day/b.mp4", "p2/day/a.mp4", "p3/c.mp4", "p4/A.MP4")
+    assert find(tmp_path / "p1/day", tmp_path / "p2/day", tmp_path / "p3") == [
+        "p1/day/a.mp4", "p1/day/b.mp4", "p2/day/a.mp4", "c.mp4",
+    ]
+    assert find(tmp_path / "p1/day/a.mp4", tmp_path / "p4/A.MP4") == ["day/a.mp4", "p4/A.MP4"]
+    # The input itself is called like a file of another one.
+    touch(tmp_path, "x/a.mp4/inner.mp4")
+    assert find(tmp_path / "p1/day", tmp_path / "x") == ["day/a.mp4", "day/b.mp4", "x/a.mp4/inner.mp4"]
+
+
+def test_collisions_within_an_input_are_numbered(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "photos/a.mp4", "photos/2.jpg")
+    assert find(tmp_path) == ["photos~2", "photos/photos", "photos/a.mp4"]
+    other = tmp_path / "other"
+    touch(other, "a.mp4", "A.mp4", "a~2.mp4", "B/x.mp4", "b/X.mp4", "e\u0301.mp4", "\u00e9.mp4")
+    if len(os.listdir(other)) == 7:  # where capitals count
+        assert sorted(find(other)) == sorted(
+            ["A.mp4", "a~3.mp4", "a~2.mp4", "B/x.mp4", "b/X~2.mp4", "e\u0301.mp4", "\u00e9~2.mp4"]
+        )
+
+
+def test_keys_do_not_depend_on_the_order_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "1.jpg", "photos/a.mp4", "photos/A.mp4", "b.mp4", "B.mp4", "photos~2/c.mp4")
+    first = find(tmp_path)
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listdir(path)[::-1])
+    assert find(tmp_path) == first
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    names = ["line\nbreak.mp4", "quote'\".mp4", "bad\udcff.mp4", "-dash.mp4", "~.mp4", "a:b.mp4", "\u202e.mp4", "%s.mp4"]
+    touch(tmp_path, *names)
+    assert sorted(find(tmp_path)) == sorted(names)
+
+
+def test_gifs_are_videos_if_they_move(tmp_path: Path) -> None:
+    pictures = [Image.new("L", (8, 8), n) for n in (0, 255)]
+    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:])
+    pictures[0].save(tmp_path / "still.gif")
+    touch(tmp_path, "broken.gif")
+    assert [(item.kind, str(item.key)) for item in find_items([tmp_path], None)] == [
+        ("video", "broken.gif"), ("video", "moving.gif"), ("photos", "photos"),
+    ]
+
+
+def test_a_file_given_by_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "picture", format="PNG")
+    touch(tmp_path, "clip.dat", ".hidden.mp4")
+    items = find_items([tmp_path / "picture", tmp_path / "clip.dat", tmp_path / ".hidden.mp4"], None)
+    assert [(item.kind, str(item.key)) for item in items] == [
+        ("photos", "photos"), ("video", "clip.dat"), ("video", ".hidden.mp4"),
+    ]
+
+
+def test_wrong_inputs(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4")
+    with pytest.raises(UsageError) as caught:
+        find(tmp_path / "a.mp4", tmp_path / "none\n.mp4")
+    assert str(caught.value) == f"{tmp_path}/none\\n.mp4: no such file or folder"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"^no video or picture found in .*empty$"):
+        find(tmp_path / "empty")
+    assert find(tmp_path / "empty", tmp_path / "a.mp4") == ["a.mp4"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_locked_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "a.mp4", "locked/b.mp4")
+    (tmp_path / "locked").chmod(0)
+    assert find(tmp_path) == ["a.mp4"]
+    assert "locked: the folder cannot be read" in caplog.text
+    with pytest.raises(UsageError, match="locked: the folder cannot be read"):
+        find(tmp_path / "locked")

@@ -1,0 +1,182 @@
+"""Which frames come out of a film, in which order, and at what times."""
+
+from __future__ import annotations
+
+import struct
+import weakref
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fermedia.media.video import VideoReader
+from fermedia.options import Sampling
+from fermedia.types import Frame
+from tests.films import Image, numbered, read_number, write_film
+
+NTSC_FILM = Fraction(24000, 1001)
+
+
+def read(path: Path, **sampling: float) -> list[Frame]:
+    with VideoReader(path) as reader:
+        frames = list(reader.frames(Sampling(**sampling)))
+        assert reader.warning is None
+    return frames
+
+
+def numbers(frames: list[Frame]) -> list[int]:
+    return [read_number(frame.picture.gray()) for frame in frames]
+
+
+def times(frames: list[Frame]) -> list[float | None]:
+    return [frame.time for frame in frames]
+
+
+def uneven(count: int) -> list[Fraction]:
+    """Times of a phone's variable rate: 20 to 70 ms apart."""
+    return [sum((Fraction(20 + k * 37 % 51, 1000) for k in range(n)), Fraction(0)) for n in range(count)]
+
+
+def film(path: Path, count: int = 20, rate: Fraction | int = 25, **more: object) -> Path:
+    return write_film(path, numbered(count, (160, 120)), rate, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9"), (".ts", "libx264"),
+     (".avi", "libx264"), (".avi", "mpeg4"), (".mp4", "libx265"), (".mpg", "mpeg2video"), (".flv", "libx264")],
+)
+def test_every_frame_comes_once_and_in_order_at_its_time(tmp_path: Path, suffix: str, codec: str) -> None:
+    options = {} if codec == "libx265" else {"bf": "2"}
+    frames = read(film(tmp_path / f"film{suffix}", 40, 25, codec=codec, options=options))
+    assert numbers(frames) == list(range(40))
+    assert [frame.index for frame in frames] == list(range(40))
+    resolution = 0.0011 if suffix in (".mkv", ".webm", ".flv") else 1e-6
+    assert times(frames) == pytest.approx([n / 25 for n in range(40)], abs=resolution)
+    assert all(frame.sampled and frame.name is None for frame in frames)
+
+
+def test_a_rate_that_is_no_whole_number_does_not_drift(tmp_path: Path) -> None:
+    frames = read(film(tmp_path / "film.mp4", 100, NTSC_FILM))
+    assert times(frames) == pytest.approx([float(n / NTSC_FILM) for n in range(100)], abs=1e-9)
+    assert [frame.duration for frame in frames] == pytest.approx([float(1 / NTSC_FILM)] * 100, abs=1e-9)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_variable_rate_keeps_its_own_times(tmp_path: Path, suffix: str) -> None:
+    frames = read(film(tmp_path / f"film{suffix}", 30, 25, times=uneven(30)))
+    assert numbers(frames) == list(range(30))
+    assert times(frames) == pytest.approx([float(t) for t in uneven(30)], abs=0.0006)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_picture_that_begins_after_the_sound_begins_late(tmp_path: Path, suffix: str) -> None:
+    frames = read(film(tmp_path / f"film{suffix}", 10, start=0.5, audio="aac"))
+    assert times(frames) == pytest.approx([0.5 + n / 25 for n in range(10)], abs=0.0006)
+
+
+def test_a_transport_stream_counts_from_its_own_start(tmp_path: Path) -> None:
+    frames = read(film(tmp_path / "film.ts", 10, start=7.3))
+    assert times(frames) == pytest.approx([n / 25 for n in range(10)], abs=1e-6)
+    with_sound = read(film(tmp_path / "sound.ts", 10, start=0.5, audio="aac"))
+    # The sound begins with the encoder's 1024 samples of priming.
+    assert with_sound[0].time == pytest.approx(0.5 + 1024 / 48000, abs=0.001)
+
+
+def test_frames_before_an_edit_lists_start_are_not_shown(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", 40)
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"elst") + 12  # version and flags, count
+    length, media_time = struct.unpack_from(">Ii", data, entry)
+    scale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    struct.pack_into(">Ii", data, entry, length - 400, media_time + scale * 10 // 25)
+    path.write_bytes(data)
+    frames = read(path)
+    assert numbers(frames) == list(range(10, 40))
+    assert times(frames) == pytest.approx([n / 25 for n in range(30)], abs=1e-6)
+
+
+def test_frames_without_time_stamps_follow_each_other_at_the_streams_rate(tmp_path: Path) -> None:
+    with VideoReader(film(tmp_path / "film.h264", 10)) as reader:  # a bare stream
+        frames = list(reader.frames())
+        rate = reader.info.average_rate or 25
+    assert numbers(frames) == list(range(10))
+    assert times(frames) == pytest.approx([float(n / rate) for n in range(10)], abs=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 3, 7])
+def test_every_n_th_frame_is_sampled_and_the_others_pass_through(numbered_film: Path, every: int) -> None:
+    frames = read(numbered_film, every=every)
+    assert numbers(frames) == list(range(40))
+    assert [frame.index for frame in frames if frame.sampled] == list(range(0, 40, every))
+
+
+@pytest.mark.parametrize("fps", [1, 7, 10, 12.5, 29.97, 60])
+def test_a_rate_samples_the_first_frame_at_or_after_each_tick(tmp_path: Path, fps: float) -> None:
+    rate = Fraction(30000, 1001)
+    frames = read(film(tmp_path / "film.mp4", 90, rate), fps=fps)
+    ticks = [k / Fraction(str(fps)) for k in range(200)]
+    due = {next((n for n in range(90) if n / rate >= tick - Fraction(1, 2000)), None) for tick in ticks} - {None}
+    assert {frame.index for frame in frames if frame.sampled} == due
+
+
+def test_sampling_at_the_films_own_rate_takes_all_though_matroska_rounds_to_milliseconds(tmp_path: Path) -> None:
+    frames = read(film(tmp_path / "film.mkv", 60, 30), fps=30)
+    assert all(frame.sampled for frame in frames)
+
+
+def test_start_and_end_cut_out_a_part_whose_frames_keep_their_numbers(numbered_film: Path) -> None:
+    frames = read(numbered_film, start=0.4, end=1.2, every=4)
+    assert numbers(frames) == [frame.index for frame in frames] == list(range(10, 30))
+    assert frames[0].time == pytest.approx(0.4)
+    assert [frame.index for frame in frames if frame.sampled] == [10, 14, 18, 22, 26]
+    by_rate = read(numbered_film, start=0.41, end=1.2, fps=5)
+    assert [frame.index for frame in by_rate if frame.sampled] == [11, 16, 21, 26]
+    assert read(numbered_film, start=100) == []
+
+
+def test_reading_twice_begins_anew(numbered_film: Path) -> None:
+    with VideoReader(numbered_film) as reader:
+        begun = next(reader.frames())
+        assert begun.index == 0
+        assert numbers(list(reader.frames())) == list(range(40))
+
+
+def test_frames_are_not_kept(numbered_film: Path) -> None:
+    with VideoReader(numbered_film) as reader:
+        alive: list[weakref.ref[object]] = []
+        for frame in reader.frames():
+            alive = [ref for ref in alive if ref() is not None]
+            assert len(alive) <= 2
+            alive.append(weakref.ref(frame.picture))
+
+
+def test_info_says_what_the_film_is(face_film: Path, numbered_film: Path, tmp_path: Path) -> None:
+    with VideoReader(face_film) as reader:
+        info = reader.info
+    assert (info.width, info.height, info.average_rate, info.frames) == (480, 360, 25, 50)
+    assert (info.codec, info.audio, info.rotation) == ("h264", "aac", 0)
+    assert info.duration == pytest.approx(2)
+    with VideoReader(numbered_film) as reader:
+        assert reader.info.audio is None
+    with VideoReader(film(tmp_path / "film.mkv", 10, audio="libopus", audio_seconds=3)) as reader:
+        assert reader.info.duration == pytest.approx(0.4, abs=0.002)  # the picture's, not the sound's
+
+
+def test_real_recordings(shared: Path) -> None:
+    """no_face.mp4 holds 98 frames, the first three of which its edit list hides, as in every player."""
+    for name, count, seconds in (("WolfgangLanger_Pexels.mp4", 472, 19.685), ("single_face.mp4", 72, 2.4),
+                                 ("no_face.mp4", 95, 4.015)):
+        frames = read(shared / "media" / name)
+        assert len(frames) == count
+        last = frames[-1]
+        assert (last.time or 0) + (last.duration or 0) == pytest.approx(seconds, abs=0.002)
+        assert all(a < b for a, b in pairwise(times(frames)))  # type: ignore[operator]
+
+
+def test_the_helper_notices_blended_frames() -> None:
+    first, second = numbered(2)
+    blended: Image = ((first.astype(int) + second) // 2).astype("uint8")
+    with pytest.raises(ValueError, match="blurred"):
+        read_number(blended)

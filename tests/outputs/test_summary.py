@@ -1,0 +1,101 @@
+"""The summary's numbers, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+
+from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
+from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
+from tests.outputs.seen import one_hot
+
+Row = tuple[int, float, int | None, Sequence[float]]
+
+
+def timeline(rows: list[Row]) -> pd.DataFrame:
+    """(frame, timestamp, face_id or None, probabilities) as a timeline."""
+    table = pd.DataFrame(
+        [
+            {"source": "x.mp4", "frame": n, "timestamp": t, "face_id": i, "success": i is not None}
+            | (dict(zip(EMOTIONS, p, strict=True)) | {"emotion": EMOTIONS[p.index(max(p))]} if i is not None else {})
+            for n, t, i, p in rows
+        ],
+        columns=list(TIMELINE_COLUMNS),
+    )
+    return table.astype({"face_id": "Int64", "success": bool, "timestamp": float, "frame": "int64"})
+
+
+MIXED = [0.4, 0, 0, 0, 0, 0, 0.6]
+
+# Frames are shown for 1, 2, 1 and (until 6) 2 seconds. Face 0 is in the first three, face 1 in the second.
+FILM: list[Row] = [
+    (0, 0.0, 0, one_hot("happy")),
+    (5, 1.0, 0, MIXED),
+    (5, 1.0, 1, one_hot("sad")),
+    (10, 3.0, 0, one_hot("angry")),
+    (15, 4.0, None, []),
+]
+
+
+def test_hand_computed_film() -> None:
+    table = summarize(timeline(FILM), "talk.mp4", end=6.0).set_index("face_id")
+    assert table.index.tolist() == ["0", "1", "all"]
+    assert table["item"].unique().tolist() == ["talk.mp4"]
+    assert table["frames"].tolist() == [4, 4, 4]
+    assert table["frames_with_face"].tolist() == [3, 1, 3]
+    assert table["coverage"].tolist() == pytest.approx([4 / 6, 2 / 6, 4 / 6], abs=1e-6)
+    assert table["first"].tolist() == [0, 1, 0]
+    assert table["last"].tolist() == [3, 1, 3]
+    assert table["seconds"].tolist() == [4, 2, 4]
+    zero = table.loc["0"]
+    # 1 s happy, 2 s mixed, 1 s angry
+    assert zero["happy_mean"] == pytest.approx(1 / 4)
+    assert zero["angry_mean"] == pytest.approx((2 * 0.4 + 1) / 4)
+    assert zero["neutral_mean"] == pytest.approx(2 * 0.6 / 4)
+    assert zero["neutral_share"] == pytest.approx(2 / 4)
+    assert zero["angry_share"] == pytest.approx(1 / 4)
+    assert zero["emotion"] == "angry"  # the largest mean, 0.45, though neutral has the largest share
+    # 4 s of face 0 and 2 s of face 1
+    assert table.loc["all", "sad_mean"] == pytest.approx(2 / 6, abs=1e-6)
+    assert table.loc["all", "happy_share"] == pytest.approx(1 / 6, abs=1e-6)
+    for kind in ("mean", "share"):
+        assert table[[f"{e}_{kind}" for e in EMOTIONS]].sum(axis=1).tolist() == pytest.approx([1, 1, 1], abs=4e-6)
+
+
+def test_without_an_end_the_last_frame_lasts_as_long_as_the_median() -> None:
+    table = summarize(timeline(FILM), "x").set_index("face_id")  # 1, 2, 1 and the median 1
+    assert table.loc["0", "coverage"] == pytest.approx(4 / 5)
+
+
+def test_item_without_a_face() -> None:
+    table = summarize(timeline([(0, 0.0, None, []), (1, 1.0, None, [])]), "x", end=2.0)
+    assert tuple(table.columns) == SUMMARY_COLUMNS
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row["face_id"], row["frames"], row["frames_with_face"], row["coverage"]) == ("all", 2, 0, 0)
+    assert row["seconds"] == 0
+    assert row[["first", "last", "emotion", "happy_mean", "happy_share"]].isna().all()
+
+
+def test_item_without_a_frame() -> None:
+    table = summarize(timeline([]), "x", end=2.0)
+    assert table[["face_id", "frames", "coverage"]].values.tolist() == [["all", 0, 0]]
+
+
+def test_photos_count_one_each() -> None:
+    rows = [(0, math.nan, 0, one_hot("happy")), (1, math.nan, None, []), (2, math.nan, 0, one_hot("sad"))]
+    table = summarize(timeline(rows), "album").set_index("face_id")
+    assert table.loc["0", "coverage"] == pytest.approx(2 / 3, abs=1e-6)
+    assert table.loc["0", "happy_mean"] == pytest.approx(0.5)
+    assert table[["first", "last", "seconds"]].isna().all(axis=None)
+
+
+def test_one_analysed_frame() -> None:
+    rows: list[Row] = [(0, 0.0, 0, one_hot("happy"))]
+    alone = summarize(timeline(rows), "x").iloc[0]
+    assert (alone["coverage"], alone["happy_mean"]) == (1, 1)
+    assert math.isnan(alone["seconds"])
+    assert summarize(timeline(rows), "x", end=3.0).iloc[0]["seconds"] == 3

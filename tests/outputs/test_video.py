@@ -1,0 +1,414 @@
+"""Annotated films: every frame once at its time, the sound in step, nothing left behind on errors."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fermedia.errors import MediaError
+from fermedia.media.video import VideoPicture, VideoReader
+from fermedia.options import Sampling
+from fermedia.outputs.video import FilmWriter
+from fermedia.types import Observation
+from tests.films import background, numbered, read_number, write_film
+from tests.outputs.seen import face, one_hot
+
+FRAME = 1 / 25
+
+
+def annotate(
+    source: Path, out: Path, sampling: Sampling | None = None, seen: Sequence[Observation] = ()
+) -> tuple[list[float], str | None]:
+    """Write the annotated film; the times of the source's frames in it, and the writer's warning."""
+    sampling = sampling or Sampling()
+    times = []
+    with VideoReader(source) as reader, FilmWriter(out, source, reader.info, sampling.start, sampling.end) as film:
+        for frame in reader.frames(sampling):
+            film.write(frame, seen if frame.sampled else None)
+            assert frame.time is not None
+            times.append(frame.time)
+    return times, film.warning
+
+
+def pictures(path: Path) -> list[tuple[float, NDArray[np.uint8]]]:
+    """(time, RGB) of every frame of a film."""
+    with av.open(str(path)) as film:
+        return [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in film.decode(video=0)]
+
+
+def numbers(path: Path) -> list[int]:
+    return [read_number(picture) for _, picture in pictures(path)]
+
+
+# -- frames and times -------------------------------------------------------------------------------------------------
+
+
+def test_every_frame_once_at_its_time(face_film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    times, warning = annotate(face_film, out, seen=[face(100, 150, 150, 150)])
+    result = pictures(out)
+    assert warning is None
+    assert [read_number(picture) for _, picture in result] == list(range(50))
+    assert [time for time, _ in result] == pytest.approx([n * FRAME for n in range(50)], abs=1e-6)
+    assert times == pytest.approx([n * FRAME for n in range(50)], abs=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_rate_stays_variable(tmp_path: Path, suffix: str) -> None:
+    times = [Fraction(n) for n in ("0", "0.04", "0.05", "0.3", "1", "1.001", "1.5")]
+    source = write_film(tmp_path / f"phone{suffix}", numbered(7), times=times)
+    out = tmp_path / "out.mp4"
+    annotate(source, out)
+    result = pictures(out)
+    assert [time for time, _ in result] == pytest.approx([float(t) for t in times], abs=1e-6)
+    assert numbers(out) == list(range(7))
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(12), Fraction(50)])
+def test_the_films_length_is_the_sources(tmp_path: Path, rate: Fraction) -> None:
+    source = write_film(tmp_path / "in.mp4", numbered(24), rate)
+    out = tmp_path / "out.mp4"
+    annotate(source, out)
+    with av.open(str(out)) as film:
+        stream = film.streams.video[0]
+        assert stream.duration is not None
+        assert float(stream.duration * stream.time_base) == pytest.approx(float(24 / rate), abs=2e-5)
+        assert stream.average_rate == pytest.approx(rate, rel=1e-4)
+
+
+def test_equal_and_backward_times_do_not_stop_the_film(numbered_film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    with VideoReader(numbered_film) as reader, FilmWriter(out, numbered_film, reader.info) as film:
+        for frame, time in zip(reader.frames(), [0.0, 0.04, 0.04, 0.02, 0.12, 0.12], strict=False):
+            object.__setattr__(frame, "time", time)
+            film.write(frame, [])
+    assert numbers(out) == list(range(6))
+    times = [time for time, _ in pictures(out)]
+    assert times == sorted(set(times))
+
+
+def test_a_span_starts_at_zero(face_film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    annotate(face_film, out, Sampling(start=0.5, end=1.1))
+    result = pictures(out)
+    assert [read_number(picture) for _, picture in result] == list(range(13, 28))
+    assert [time for time, _ in result] == pytest.approx([n * FRAME - 0.5 for n in range(13, 28)], abs=1e-4)
+    with av.open(str(out)) as film:
+        assert film.duration is not None
+        assert film.duration / 1e6 == pytest.approx(0.6, abs=0.03)  # a packet of sound may reach over the end
+
+
+def test_plays_while_it_is_being_fetched(face_film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    annotate(face_film, out)
+    data = out.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+    with av.open(str(out)) as film:
+        context = film.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(321, 241), (2, 2), (1, 1), (321, 240), (320, 241), (596, 336)])
+def test_odd_sizes_lose_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = background(size)
+    source = write_film(tmp_path / "odd.mkv", [picture] * 3, codec="ffv1")
+    out = tmp_path / "out.mp4"
+    annotate(source, out, seen=[face(size[0] - 60, size[1] - 60, 60, 60)] if min(size) > 60 else [])
+    result = [p for _, p in pictures(out)]
+    width, height = size
+    assert len(result) == 3
+    assert result[0].shape == (height + height % 2, width + width % 2, 3)
+    if min(size) > 60:
+        assert np.abs(result[0][:100, :100].astype(int) - picture[:100, :100]).max() < 12
+        assert np.abs(result[0][100, width - 2 :].astype(int) - picture[100, width - 1]).max() < 12
+        assert (np.abs(result[0][height - 60 : height, width - 60 : width].astype(int) - picture[-60:, -60:]) > 60).any()
+
+
+def test_frames_between_keep_the_last_result(numbered_film: Path, tmp_path: Path) -> None:
+    """Analysed are 0, 5, 10 ...; a face is seen in 5 and 15 only."""
+    out = tmp_path / "out.mp4"
+    seen = [face(20, 100, 80, 80, 0, one_hot("happy"))]
+    with VideoReader(numbered_film) as reader, FilmWriter(out, numbered_film, reader.info) as film:
+        for frame in reader.frames(Sampling(every=5)):
+            film.write(frame, (seen if frame.index in (5, 15) else []) if frame.sampled else None)
+    painted = [bool((np.abs(p[100:180, 20:100].astype(int) - (240, 228, 66)).max(axis=2) < 40).any()) for _, p in pictures(out)]
+    assert painted == [5 <= n < 10 or 15 <= n < 20 for n in range(40)]
+
+
+def test_the_decoders_frames_are_left_alone(face_film: Path, tmp_path: Path) -> None:
+    """They may still be what the next ones are predicted from."""
+    out = tmp_path / "out.mp4"
+    with VideoReader(face_film) as reader, FilmWriter(out, face_film, reader.info) as film:
+        for frame in reader.frames():
+            assert isinstance(frame.picture, VideoPicture)
+            before = [bytes(plane) for plane in frame.picture.frame.planes]
+            film.write(frame, [face(100, 150, 150, 150)])
+            assert [bytes(plane) for plane in frame.picture.frame.planes] == before
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_colours_stay(tmp_path: Path, full_range: bool) -> None:
+    picture = background((320, 240))
+    source = write_film(tmp_path / "in.mp4", [picture] * 5, full_range=full_range)
+    out = tmp_path / "out.mp4"
+    annotate(source, out)
+    with VideoReader(source) as before, VideoReader(out) as after:
+        one, two = next(before.frames()).picture, next(after.frames()).picture
+        assert isinstance(one, VideoPicture)
+        assert isinstance(two, VideoPicture)
+        assert (one.full_range, one.bt709) == (two.full_range, two.bt709) == (full_range, False)
+        assert np.abs(one.rgb().astype(int) - two.rgb()).mean() < 1.5
+
+
+def test_tags_of_colour_and_pixel_shape_are_carried_over(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as film:
+        stream = film.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 360, 288, "yuv420p"
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 9, 14, 1
+        context.sample_aspect_ratio = Fraction(16, 15)
+        for _ in range(3):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(background((360, 288)), "rgb24").reformat(format="yuv420p")))
+        film.mux(stream.encode(None))
+    annotate(source, out)
+    with av.open(str(out)) as film:
+        frame = next(film.decode(video=0))
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 9, 14, 1)
+        assert film.streams.video[0].sample_aspect_ratio == Fraction(16, 15)
+
+
+def test_a_turned_film_comes_out_upright(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "phone.mp4", numbered(5, (240, 320)), rotation=90)
+    out = tmp_path / "out.mp4"
+    annotate(source, out)
+    result = pictures(out)
+    assert [read_number(picture) for _, picture in result] == list(range(5))
+    assert result[0][1].shape == (320, 240, 3)
+
+
+# -- sound ------------------------------------------------------------------------------------------------------------
+
+CLAP = 0.64  # when the picture turns white and a noise begins, in seconds after the picture's first frame
+COPIED, ENCODED = [
+    ("aac", ".mp4"), ("aac", ".ts"), ("aac", ".mkv"), ("libmp3lame", ".mkv"), ("libopus", ".mkv"), ("flac", ".mkv"),
+    ("ac3", ".mkv"), ("alac", ".mov"),
+], [
+    ("pcm_s16le", ".mkv"), ("pcm_s16le", ".avi"), ("pcm_s16le", ".mov"), ("vorbis", ".mkv"), ("mp2", ".ts"),
+]  # fmt: skip
+
+
+def clap_film(
+    path: Path, codec: str, *, first_picture: float = 0, first_sound: float = 0, seconds: float = 1.2, heard: float = 1.2
+) -> Path:
+    """A film of a clapperboard: from CLAP on the picture is white, and there is a noise for 50 ms.
+
+    The picture lasts for ``seconds`` from ``first_picture`` on, the sound for ``heard`` from ``first_sound`` on.
+    """
+    rate, random = 48000, np.random.default_rng(1)
+    count = round(heard * rate)
+    sound = np.zeros((2, count), np.float32)
+    begin = round((first_picture + CLAP - first_sound) * rate)
+    sound[:, begin : begin + rate // 20] = random.uniform(-0.7, 0.7, (2, rate // 20))[:, : max(0, count - begin)]
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=25, options={"preset": "veryfast", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 25) if path.suffix == ".avi" else Fraction(1, 90000)
+        audio = film.add_stream(codec, rate=rate, layout="stereo", options={"strict": "experimental"})
+        audio_format = audio.codec_context.format.name
+        film.start_encoding()
+        for n in range(round(seconds * 25)):
+            level = 255 if n >= round(CLAP * 25) else 30
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), level, np.uint8), "rgb24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts = round((first_picture + n / 25) / stream.codec_context.time_base)
+            frame.time_base = stream.codec_context.time_base
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+        resampler = av.AudioResampler(audio_format, "stereo", rate, audio.codec_context.frame_size or 1024)
+        block = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
+        block.sample_rate, block.time_base, block.pts = rate, Fraction(1, rate), round(first_sound * rate)
+        for frame in [*resampler.resample(block), *resampler.resample(None)]:
+            film.mux(audio.encode(frame))
+        film.mux(audio.encode(None))
+    return path
+
+
+def claps(path: Path) -> tuple[float, float]:
+    """When the picture turns white, and when the noise begins."""
+    with av.open(str(path)) as film:
+        white = next(float(frame.time) for frame in film.decode(video=0) if frame.to_ndarray(format="gray").mean() > 140)
+    for time, samples in heard_samples(path):
+        loud = np.flatnonzero(np.abs(samples) > 0.2)
+        if loud.size:
+            return white, time + loud[0] / 48000
+    raise AssertionError("no clap is heard")
+
+
+def heard_samples(path: Path) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """(time, samples of the first channel) of all of the sound."""
+    with av.open(str(path)) as film:
+        resampler = av.AudioResampler("fltp", "stereo", 48000)
+        for frame in film.decode(audio=0):
+            time = frame.time
+            for part in resampler.resample(frame):
+                yield float(time), part.to_ndarray()[0]
+
+
+def sound_codec(path: Path) -> str:
+    with av.open(str(path)) as film:
+        return film.streams.audio[0].codec_context.codec.canonical_name
+
+
+@pytest.mark.parametrize(("codec", "suffix"), COPIED + ENCODED)
+def test_sound_and_picture_stay_in_step(tmp_path: Path, codec: str, suffix: str) -> None:
+    source = clap_film(tmp_path / f"in{suffix}", codec)
+    out = tmp_path / "out.mp4"
+    _, warning = annotate(source, out)
+    assert warning is None
+    assert sound_codec(out) == (sound_codec(source) if (codec, suffix) in COPIED else "aac")
+    picture, sound = claps(source)
+    seen, heard = claps(out)
+    assert heard - seen == pytest.approx(sound - picture, abs=0.01)
+    assert heard == pytest.approx(CLAP, abs=FRAME)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mp4"), ("libopus", ".mkv"), ("pcm_s16le", ".mkv"), ("aac", ".ts")])
+def test_a_spans_sound_is_cut_to_it(tmp_path: Path, codec: str, suffix: str) -> None:
+    source = clap_film(tmp_path / f"in{suffix}", codec)
+    out = tmp_path / "out.mp4"
+    annotate(source, out, Sampling(start=0.33, end=0.9))
+    picture, sound = claps(source)
+    with VideoReader(source) as reader:
+        first = next(f.time for f in reader.frames(Sampling(start=CLAP - 0.001)))  # the clap's frame, by our clock
+    assert first is not None
+    seen, heard = claps(out)
+    assert seen == pytest.approx(first - 0.33, abs=0.001)
+    assert heard - seen == pytest.approx(sound - picture, abs=0.01)
+    end = max(time + len(samples) / 48000 for time, samples in heard_samples(out))
+    assert end == pytest.approx(0.57, abs=0.03)
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize(
+    ("first_picture", "first_sound"), [(3.0, 3.0), (0.5, 0.0), (0.0, 0.3), (3.4, 3.0), (3.0, 3.3)]
+)
+def test_streams_that_begin_at_their_own_times(
+    tmp_path: Path, codec: str, first_picture: float, first_sound: float
+) -> None:
+    source = clap_film(tmp_path / "in.mkv", codec, first_picture=first_picture, first_sound=first_sound)
+    out = tmp_path / "out.mp4"
+    times, _ = annotate(source, out)
+    picture, sound = claps(source)
+    seen, heard = claps(out)
+    assert heard - seen == pytest.approx(sound - picture, abs=0.01)
+    assert seen == pytest.approx(times[0] + CLAP, abs=0.002)
+    assert [time for time, _ in pictures(out)] == pytest.approx(times, abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_sound_may_be_longer_or_shorter_than_the_picture(tmp_path: Path, codec: str) -> None:
+    for heard in (0.8, 2.5):
+        source = clap_film(tmp_path / "in.mkv", codec, heard=heard)
+        out = tmp_path / "out.mp4"
+        annotate(source, out)
+        end = max(time + len(samples) / 48000 for time, samples in heard_samples(out))
+        assert end == pytest.approx(heard, abs=0.05)
+        assert len(pictures(out)) == 30
+
+
+@pytest.mark.parametrize("codec", ["vorbis", "aac"])
+def test_spoilt_sound_does_not_cost_the_film(tmp_path: Path, codec: str) -> None:
+    source = clap_film(tmp_path / "in.mkv", codec)
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as film:
+        packets = [(bytes(packet), packet.pos) for packet in film.demux(audio=0) if packet.size > 8]
+    for content, near in packets[5:15]:
+        place = data.index(content, near)
+        data[place : place + len(content)] = bytes([255]) * len(content)
+    source.write_bytes(data)
+    out = tmp_path / "out.mp4"
+    _, warning = annotate(source, out)
+    assert len(pictures(out)) == 30
+    assert warning is None or "silent" in warning or "breaks off" in warning
+    if codec == "vorbis":
+        assert claps(out)[1] == pytest.approx(CLAP, abs=FRAME)
+
+
+def test_sound_that_mp4_refuses_does_not_cost_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fermedia.outputs.audio._COPIED", {"pcm_s24le", "vorbis", "wmav2", "pcm_mulaw", "adpcm_ima_wav"})
+    source = clap_film(tmp_path / "in.mkv", "adpcm_ima_wav")
+    out = tmp_path / "out.mp4"
+    _, warning = annotate(source, out)
+    assert warning is not None
+    assert "sound" in warning
+    assert len(pictures(out)) == 30
+
+
+def test_a_film_that_breaks_off_keeps_what_there_is(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "in.mkv", numbered(60), audio="aac")
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    out = tmp_path / "out.mp4"
+    times, _ = annotate(source, out)
+    result = pictures(out)
+    assert 20 < len(result) < 60
+    assert [time for time, _ in result] == pytest.approx(times, abs=1e-3)
+
+
+# -- what is left behind ----------------------------------------------------------------------------------------------
+
+
+def test_an_error_leaves_no_file(face_film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    with (
+        pytest.raises(RuntimeError, match="elsewhere"),
+        VideoReader(face_film) as reader,
+        FilmWriter(out, face_film, reader.info) as film,
+    ):
+        for frame in reader.frames():
+            film.write(frame, [])
+            if frame.index == 20:
+                raise RuntimeError("elsewhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_frame_there_is_no_file(face_film: Path, tmp_path: Path) -> None:
+    with VideoReader(face_film) as reader, FilmWriter(tmp_path / "out.mp4", face_film, reader.info):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Writing beyond ``size`` bytes of a file fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_a_full_disk_is_said_and_leaves_no_file(face_film: Path, tmp_path: Path, size: int) -> None:
+    with pytest.raises(MediaError, match=r"^face\.mp4: the annotated film cannot be written") as caught, room_for(size):
+        annotate(face_film, tmp_path / "out.mp4")
+    assert caught.value.stage == "write"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_said(face_film: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="cannot be written") as caught:
+        annotate(face_film, tmp_path / "missing" / "out.mp4")
+    assert caught.value.stage == "write"

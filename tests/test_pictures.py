@@ -1,0 +1,55 @@
+"""Pictures held as arrays."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from fermedia.pictures import ArrayPicture, as_picture
+from tests.films import astronaut
+
+
+def test_rgb_and_grey_agree_with_opencv() -> None:
+    picture = ArrayPicture(astronaut())
+    assert (picture.width, picture.height) == (512, 512)
+    assert (picture.gray() == cv2.cvtColor(astronaut(), cv2.COLOR_RGB2GRAY)).all()
+    assert (picture.rgb() == astronaut()).all()
+
+
+def test_bgr_and_grey_arrays() -> None:
+    bgr = astronaut()[:, ::-1, ::-1]  # mirrored too: strides that run backwards
+    picture = as_picture(bgr)
+    assert (picture.rgb() == bgr[:, :, ::-1]).all()
+    assert picture.rgb().flags.c_contiguous
+    gray = np.ascontiguousarray(bgr[:, :, 1])
+    flat = as_picture(gray)
+    assert (flat.gray() == gray).all()
+    assert (flat.rgb() == gray[:, :, None]).all()
+    assert as_picture(picture) is picture
+
+
+def test_the_array_is_copied() -> None:
+    gray = np.zeros((20, 20), np.uint8)
+    picture = as_picture(gray)
+    gray[:] = 255
+    assert picture.gray().max() == 0
+
+
+def test_sizes() -> None:
+    stripes = np.zeros((240, 320, 3), np.uint8)
+    stripes[:, ::2] = 255
+    picture = ArrayPicture(stripes)
+    assert picture.rgb((160, 120)).shape == (120, 160, 3)
+    assert picture.rgb((160, 120)).std() < 2  # areas are averaged
+    assert picture.rgb((640, 480)).shape == (480, 640, 3)
+    assert picture.rgb((100, 30)).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(4, np.uint8)],
+)
+def test_other_arrays_are_refused_with_their_shape(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"a picture is a uint8 array of shape .*, got \w+ \("):
+        as_picture(image)

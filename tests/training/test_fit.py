@@ -1,0 +1,211 @@
+"""Training: it learns, it resumes exactly, and it leaves a folder that works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fermedia.errors import DataError, UsageError
+from fermedia.files import sha256
+from fermedia.options import TrainOptions
+from fermedia.training.augment import Augmentation
+from fermedia.training.dataset import load
+from fermedia.training.export import fit_temperature
+from fermedia.training.fit import CHECKPOINT, Budget, State, Trainer, learning_rate
+from fermedia.training.session import train_model, training_images
+from fermedia.types import EMOTIONS
+from fermedia.vision.classify import Classifier
+from tests.fer import agreeing_votes, draw_face, make_set, write_folder, write_votes
+
+SMALL: dict[str, Any] = {"width": 0.125, "batch_size": 16, "crop": 40, "precision": "float32", "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up data set, 140 training and 42 public images, with votes beside it."""
+    folder = tmp_path_factory.mktemp("fer")
+    made = make_set(train=20, public=6, private=0)
+    write_votes(folder / "votes.csv", made, agreeing_votes(made))
+    return write_folder(folder / "data", made)
+
+
+@pytest.fixture(scope="module")
+def trained(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a short training with votes leaves."""
+    out = tmp_path_factory.mktemp("model") / "out"
+    train_model(faces, out, SMALL | {"epochs": 12}, ferplus=faces.parent / "votes.csv")
+    return out
+
+
+def arrays(out: Path) -> dict[str, list[np.ndarray]]:
+    return State.load(out / CHECKPOINT).arrays
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    a, b = arrays(one), arrays(other)
+    assert a.keys() == b.keys() == {"weights", "average", "optimizer", "best"}
+    for name in a:
+        for x, y in zip(a[name], b[name], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=name)
+    first, second = (pd.read_csv(p / "history.csv").drop(columns="seconds") for p in (one, other))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_it_learns(trained: Path) -> None:
+    history = pd.read_csv(trained / "history.csv")
+    assert history.epoch.tolist() == list(range(1, 13))
+    assert history.loss.iloc[-1] < 0.8 * history.loss.iloc[0]
+    assert history.val_accuracy.max() > 0.6  # one in seven by chance
+    assert history.val_ferplus_accuracy.max() > 0.6
+
+
+def test_it_leaves_a_whole_model_folder(trained: Path) -> None:
+    names = {p.name for p in trained.iterdir()}
+    assert names >= {
+        "model.keras", "model.tflite", "card.json", "history.csv", "curves.png", "confusion.png", "reliability.png",
+        "architecture.txt", "training_digests.npy", "tensorboard", "checkpoint.npz",
+    }  # fmt: skip
+    assert list((trained / "tensorboard").glob("events.*"))
+    card = json.loads((trained / "card.json").read_text())
+    assert card["labels"] == list(EMOTIONS)
+    assert card["heads"] == ["fer2013", "ferplus"]
+    for name in ("model.keras", "model.tflite"):
+        assert card["files"][name] == {"sha256": sha256(trained / name), "bytes": (trained / name).stat().st_size}
+    assert card["training"]["options"]["epochs"] == 12
+    assert card["metrics"]["public"]["n"] == 42
+
+
+def test_the_litert_model_gives_what_the_keras_model_gives(trained: Path) -> None:
+    import keras
+
+    rng = np.random.default_rng(5)
+    images = np.stack([draw_face(label, rng) for label in range(7)])
+    model = keras.models.load_model(trained / "model.keras")
+    expected = {k: np.asarray(v) for k, v in model(images[..., None].astype(np.float32)).items()}
+    for head in ("fer2013", "ferplus"):
+        got = Classifier.load(trained, head).predict(images)
+        assert got.shape == (7, 7)
+        np.testing.assert_allclose(got, expected[head], atol=5e-3)  # its weights are kept as float16
+        np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
+
+
+def test_resuming_is_exact(faces: Path, tmp_path: Path) -> None:
+    options = SMALL | {"epochs": 4, "mixup": 0.2}
+    train_model(faces, tmp_path / "whole", options)
+    dataset = load(faces, ("train", "public"))
+    state = State(TrainOptions(**options).record(), {"ferplus": None, "ferplus_sha256": None, "digest": dataset.digest})
+    trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**options), state)
+    for _ in zip(range(2), trainer.epochs(), strict=False):
+        pass
+    state.save(tmp_path / "half" / CHECKPOINT)
+    train_model(faces, tmp_path / "half", {}, resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "half")
+
+
+def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path) -> None:
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in (SMALL | {"epochs": 60}).items()]
+    out = tmp_path / "out"
+    votes = faces.parent / "votes.csv"
+    command = [
+        sys.executable,
+        "-m",
+        "fermedia",
+        "train",
+        str(faces),
+        "--out",
+        str(out),
+        "--ferplus",
+        str(votes),
+        *flags,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (out / CHECKPOINT).exists():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    state = State.load(out / CHECKPOINT)
+    assert 1 <= state.epoch < 60
+    # To the end from here, and the same from the start, but shorter: the schedule knows the whole length.
+    resumed = subprocess.run(
+        [sys.executable, "-m", "fermedia", "train", str(faces), "--out", str(out), "--resume"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr
+    assert State.load(out / CHECKPOINT).epoch == 60
+    assert "PublicTest accuracy" in resumed.stdout
+    assert json.loads((out / "card.json").read_text())["heads"] == ["fer2013", "ferplus"]
+
+
+def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no checkpoint to resume"):
+        train_model(faces, tmp_path, {}, resume=True)
+    with pytest.raises(UsageError, match="was begun without --epochs 13"):
+        train_model(faces, trained, {"epochs": 13}, resume=True)
+    with pytest.raises(UsageError, match="is not empty; add --resume"):
+        train_model(faces, trained, SMALL)
+    other = write_folder(tmp_path / "other", make_set(train=3, public=1, private=0, seed=1))
+    with pytest.raises(UsageError, match="is not the data set"):
+        train_model(other, shutil.copytree(trained, tmp_path / "copy"), {}, resume=True)
+    content = (trained / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="damaged checkpoint"):
+        train_model(faces, tmp_path, {}, resume=True)
+
+
+def test_blank_images_and_repeats_of_the_public_test_are_not_trained_on(faces: Path) -> None:
+    dataset = load(faces, ("train", "public"))
+    images = dataset["train"].images.copy()
+    images[3] = 0
+    images[5] = dataset["public"].images[0]
+    splits = dataset.splits | {"train": replace(dataset["train"], images=images)}
+    kept = training_images(replace(dataset, splits=splits))
+    assert [n for n in dataset["train"].names if n not in kept.names] == [dataset["train"].names[i] for i in (3, 5)]
+
+
+def test_the_schedule_rises_and_falls_over_the_whole_budget() -> None:
+    rates = [learning_rate(0.1, share) for share in np.linspace(0, 1, 101)]
+    assert rates[0] == 0
+    assert max(rates) == rates[4] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0)
+    assert Budget(epochs=10, hours=None).span(4, 1e9) == (0.4, 0.5)
+    assert Budget(epochs=None, hours=1).span(4, 1440) == pytest.approx((0.4, 0.5))
+    assert Budget(epochs=None, hours=1).at(3, 4000) == 1
+
+
+def test_augmentation_varies_but_keeps_shape_and_range() -> None:
+    faces = np.stack([draw_face(label, np.random.default_rng(1)) for label in (0, 3)])
+    varied = Augmentation()(faces, 40, np.random.default_rng(0))
+    assert (varied.shape, varied.dtype) == ((2, 40, 40, 1), np.float32)
+    assert varied.min() >= 0
+    assert varied.max() <= 255
+    np.testing.assert_array_equal(varied, Augmentation()(faces, 40, np.random.default_rng(0)))
+    assert np.abs(varied - Augmentation()(faces, 40, np.random.default_rng(1))).mean() > 3
+    plain = Augmentation().scaled(0)(faces, 40, np.random.default_rng(0))[..., 0]
+    centre = faces[:, 4:44, 4:44]
+    for got, face in zip(plain, centre, strict=True):
+        assert np.array_equal(got, face) or np.array_equal(got, face[:, ::-1])
+
+
+def test_temperature_tames_exaggerated_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20000, 7)) * 2
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([rng.choice(7, p=row) for row in p])
+    sharp = p**3 / (p**3).sum(1, keepdims=True)
+    assert fit_temperature(p.astype(np.float32), labels) == pytest.approx(1, abs=0.05)
+    assert fit_temperature(sharp.astype(np.float32), labels) == pytest.approx(3, abs=0.15)

@@ -176,9 +176,7 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
     help="Which images; test is public and private together.",
 )
 @click.option("--ferplus", type=_FILE, help="FER+ votes: figures under the crowd's labels too.")
-@click.option(
-    "--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; FER-2013's if not given."
-)
+@click.option("--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; FER-2013's if not given.")
 @click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
 @click.option("--out", type=_FOLDER, help="Folder for the confusion matrix and the reliability plot.")
 def evaluate(

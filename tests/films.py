@@ -111,6 +111,7 @@ def write_film(
     start: Fraction | float = 0,
     audio: str | None = None,
     audio_seconds: Fraction | float | None = None,
+    audio_start: Fraction | float = 0,
     rotation: int = 0,
     hflip: bool = False,
     full_range: bool = False,
@@ -121,9 +122,9 @@ def write_film(
 
     ``times`` are the presentation times in seconds for a variable rate (else ``n / rate``); ``start`` is added to
     them, while the audio (a 440 Hz tone, ``audio`` names its encoder) begins at 0 and lasts as long as the film
-    unless ``audio_seconds`` says otherwise. The pictures are given upright: with ``rotation`` (90, 180 or 270
-    degrees clockwise, what the player has to turn) and ``hflip`` they are stored turned and mirrored, and the
-    metadata says so, as phones do.
+    unless ``audio_start`` and ``audio_seconds`` say otherwise. The pictures are given upright: with ``rotation``
+    (90, 180 or 270 degrees clockwise, what the player has to turn) and ``hflip`` they are stored turned and mirrored,
+    and the metadata says so, as phones do.
     """
     pictures = list(pictures)
     rate = Fraction(rate)
@@ -149,7 +150,7 @@ def write_film(
         container.mux(stream.encode(None))
         if tone is not None:
             seconds = times[-1] + 1 / rate if audio_seconds is None else Fraction(audio_seconds)
-            _write_tone(container, tone, float(seconds))
+            _write_tone(container, tone, float(seconds), round(audio_start * 48000))
     return path
 
 
@@ -179,13 +180,15 @@ def add_tone(container: av.container.OutputContainer, codec: str, seconds: Fract
     _write_tone(container, stream, float(seconds))
 
 
-def _write_tone(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+def _write_tone(
+    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float, start: int = 0
+) -> None:
     samples = np.sin(2 * np.pi * 440 / 48000 * np.arange(round(seconds * 48000))).astype(np.float32) / 4
     for begin in range(0, len(samples), 960):
         block = samples[begin : begin + 960]
         frame = av.AudioFrame.from_ndarray(np.stack([block, block]), format="fltp", layout="stereo")
         frame.sample_rate = 48000
-        frame.pts = begin
+        frame.pts = start + begin
         frame.time_base = Fraction(1, 48000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -18,14 +18,48 @@ from fermedia.types import MediaItem
 #: Suffixes of files that are taken from folders. A GIF is a video if it moves.
 VIDEO_SUFFIXES = frozenset(
     {
-        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".vob",
-        ".wmv", ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".mjpeg", ".mjpg",
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".m2v",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".vob",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".3gp",
+        ".3g2",
+        ".ogv",
+        ".mxf",
+        ".dv",
+        ".mjpeg",
+        ".mjpg",
     }
 )
 PHOTO_SUFFIXES = frozenset(
     {
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif",
-        ".pgm", ".ppm", ".pnm",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".pgm",
+        ".ppm",
+        ".pnm",
     }
 )
 
@@ -164,10 +198,12 @@ def _sniff(path: Path) -> Kind:
     """By the content: a still picture is a photo; all else is tried as a video, whose reader says what is wrong."""
     from PIL import Image
 
+    from fermedia.media.photos import DAMAGE
+
     try:
         with Image.open(path) as image:
             return "video" if image.format == "GIF" and getattr(image, "is_animated", False) else "photos"
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+    except DAMAGE:
         return "video"
 
 

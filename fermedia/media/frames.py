@@ -133,7 +133,7 @@ class Upright:
             "yuv420p",
             src_colorspace=matrix,
             dst_colorspace=matrix,
-            src_color_range=None if frame.format.is_rgb else levels,
+            src_color_range=levels,
             dst_color_range=levels,
         )
 

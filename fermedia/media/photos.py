@@ -22,9 +22,19 @@ from fermedia.types import Picture
 MAX_PIXELS = 300_000_000
 
 #: What Pillow's readers raise for files that are damaged inside.
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError, struct.error,
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 
 
@@ -45,7 +55,7 @@ def read_photo(path: Path) -> Picture:
         raise MediaError(f"{shown(path)}: no permission to read it") from None
     except UnidentifiedImageError as error:
         raise MediaError(f"{shown(path)}: {_why_not(path)}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MediaError(f"{shown(path)}: the picture is damaged ({reason})", "decode") from error
 
@@ -71,7 +81,7 @@ def _refuse_bombs(image: Image.Image, path: Path) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except _DAMAGE:  # the EXIF data, not the picture
+    except DAMAGE:  # the EXIF data, not the picture
         return image
 
 

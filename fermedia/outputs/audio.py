@@ -30,8 +30,8 @@ _BEFORE = 5
 
 
 class Sound:
-    """The best audio stream of ``source``, moved so that it fits to a film of the span from ``start`` to ``end`` (seconds, None
-    for the sound's own end).
+    """The best audio stream of ``source``, moved to fit a film of the span from ``start`` to ``end`` (seconds);
+    without an ``end`` it goes on to its own.
 
     Zero is where a player's clock begins (``media.video.start_time``), as it is for ``Frame.time``. Damage never
     raises: the sound has a gap or ends early, and ``warning`` says so. ``add_to`` comes first, then ``packets``.
@@ -44,6 +44,8 @@ class Sound:
         self._end = None if end is None else end - start
         stream = source.streams.best("audio")
         self._stream = stream if isinstance(stream, av.AudioStream) and _is_readable(stream) else None
+        if stream is not None and self._stream is None:
+            self.warning = "the sound is missing (FFmpeg does not know its codec)"
         self._track: _Copied | _Encoded | None = None
         self._demuxed: Iterator[av.Packet] = iter(())
         if self._stream is not None and start > 0:

@@ -15,14 +15,30 @@ Rect = tuple[float, float, float, float]
 Rects = NDArray[np.float64]
 
 #: What a place costs by its side, for tall panels and for flat ones. Overlaps cost more; see ``_cost``.
-_TALL = {"right": 0.0, "left": 0.04, "low right": 0.06, "low left": 0.08, "below": 0.1, "above": 0.12, "inside": 0.15,
-         "inside right": 0.16}
-_FLAT = {"right": 0.16, "left": 0.18, "low right": 0.2, "low left": 0.22, "below": 0.04, "above": 0.0, "inside": 0.1,
-         "inside right": 0.12}
+_TALL = {
+    "right": 0.0,
+    "left": 0.04,
+    "low right": 0.06,
+    "low left": 0.08,
+    "below": 0.1,
+    "above": 0.12,
+    "inside": 0.15,
+    "inside right": 0.16,
+}
+_FLAT = {
+    "right": 0.16,
+    "left": 0.18,
+    "low right": 0.2,
+    "low left": 0.22,
+    "below": 0.04,
+    "above": 0.0,
+    "inside": 0.1,
+    "inside right": 0.12,
+}
 
 _OVER_OWN = 3.0  # times the share of its own face that the panel covers
 _OVER_FACES = 6.0  # times the share of each other face
-_OVER_PANELS = 6.0  # times the share of the panel that lies on panels placed before
+_OVER_PANELS = 12.0  # times the share of the panel that lies on panels placed before
 _LARGE = 0.15  # times how often the panel holds its face, beyond 1.5, where many faces share the picture
 _STAYS = 0.3  # less if the panel keeps its look and side
 _FOLLOWS = 0.4  # of the way to the new place is gone in each frame, so that text does not tremble with the box

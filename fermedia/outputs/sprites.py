@@ -42,9 +42,7 @@ def text_mask(text: str, size: int) -> Pixels:
     width, height = text_width(text, size), round(size * 1.3)
     image = Image.new("L", (width * scale, height * scale))
     where = (scale // 2, round(size * 1.0) * scale)
-    ImageDraw.Draw(image).text(
-        where, text, 255, _font(size * scale), anchor="ls", stroke_width=size * scale * _WEIGHT
-    )
+    ImageDraw.Draw(image).text(where, text, 255, _font(size * scale), anchor="ls", stroke_width=size * scale * _WEIGHT)
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 

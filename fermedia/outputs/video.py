@@ -114,11 +114,11 @@ class FilmWriter:
         self._space = _space(picture)
         try:
             self._open(picture, with_sound=True)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, ValueError) as error:
             # Sound that mp4 refuses must not cost the film. What else is wrong shows again.
-            assert self._film is not None
-            _abandon(self._film)
-            self._sound.give_up(error.strerror or str(error))
+            if self._film is not None:
+                _abandon(self._film)
+            self._sound.give_up(_reason(error))
             self._open(picture, with_sound=False)
 
     def _open(self, picture: VideoPicture, with_sound: bool) -> None:
@@ -172,7 +172,7 @@ class FilmWriter:
             try:
                 self._film.mux(packet)
             except (av.error.ArgumentError, av.error.InvalidDataError) as error:
-                self._sound.give_up(error.strerror or str(error))
+                self._sound.give_up(_reason(error))
 
     def _finish(self) -> None:
         assert self._held is not None
@@ -197,20 +197,23 @@ class FilmWriter:
             raise MediaError(f"{shown(self.path)}: {count} frames arrived of {self._written}", "write")
 
     def _discard(self) -> None:
+        """Leave no file. It goes first: closing is quick then, for there is nothing to move the index in."""
+        self.path.unlink(missing_ok=True)
         film, self._film = self._film, None
         if film is not None:
             _abandon(film)
-        self.path.unlink(missing_ok=True)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            reason = error.strerror or str(error)
-            raise MediaError(
-                f"{shown(self._source_path)}: the annotated film cannot be written ({reason})", "write"
-            ) from error
+            message = f"{shown(self._source_path)}: the annotated film cannot be written ({_reason(error)})"
+            raise MediaError(message, "write") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _abandon(film: av.container.OutputContainer) -> None:

@@ -24,6 +24,7 @@ from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
 from fermedia.outputs.timeline import read_timeline
 from fermedia.runs.item import Engine, Failure, ItemResult
 from fermedia.runs.progress import Progress
+from fermedia.vision.detect import DETECTOR_FILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ def _record(inputs: Sequence[Path], options: AnalyzeOptions, engine: Engine) -> 
             "labels": engine.classifier.labels,
             "sha256": engine.classifier.sha256,
         },
-        "detectors": engine.detector.sha256,
+        "detectors": DETECTOR_FILES,
         "versions": {name: version(name) for name in packages},
     }
 

@@ -113,9 +113,7 @@ def _training_digests(source: Source) -> NDArray[np.uint64] | None:
     return digests(np.stack(images)) if images else None
 
 
-def _repeated(
-    split: Split, training: NDArray[np.uint64] | None, folder: Path
-) -> tuple[NDArray[np.bool_] | None, str]:
+def _repeated(split: Split, training: NDArray[np.uint64] | None, folder: Path) -> tuple[NDArray[np.bool_] | None, str]:
     """Which images stand in the training set too, (n,) or None, and how that is known or why it is not."""
     known_from = "the data's training split"
     if training is None:
@@ -133,9 +131,7 @@ def _repeated(
     return repeated, known_from
 
 
-def _figures(
-    classifier: Classifier, split: Split, head: str, repeated: NDArray[np.bool_] | None
-) -> dict[str, Any]:
+def _figures(classifier: Classifier, split: Split, head: str, repeated: NDArray[np.bool_] | None) -> dict[str, Any]:
     probabilities = _predict(classifier, split.images)
     figures = {"labels": "fer2013", "head": head, **measure(probabilities, split.labels)}
     rest = None
@@ -205,9 +201,7 @@ def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[st
         lines.append(f"  without repeats           -   {why}")
     lines += ["", "             precision   recall       F1   images"]
     for name, row in figures["per_class"].items():
-        lines.append(
-            f"  {name:<9}  {row['precision']:9.1%}{row['recall']:9.1%}{row['f1']:9.1%}{row['support']:9,}"
-        )
+        lines.append(f"  {name:<9}  {row['precision']:9.1%}{row['recall']:9.1%}{row['f1']:9.1%}{row['support']:9,}")
     lines += ["", "  rows: the label, columns: the answer", "  " + " " * 9 + "".join(f"{e:>10}" for e in EMOTIONS)]
     for name, row in zip(EMOTIONS, figures["confusion"], strict=True):
         lines.append(f"  {name:<9}" + "".join(f"{n:>10,}" for n in row))

@@ -51,7 +51,7 @@ _WORTH = 0.3
 #: How two looks make one confidence: weights of their log odds, and their offset. From a logistic regression on 1,945
 #: places, 1,341 of them faces (FER-2013 faces and a portrait set into pictures without faces at 8 sizes; films and
 #: pictures without faces); its odds are divided by the weights' sum, so that scores keep MediaPipe's scale.
-_FIRST_WEIGHT, _SECOND_WEIGHT, _OFFSET = 0.25, 0.75, -0.4
+_FIRST_WEIGHT, _SECOND_WEIGHT, _OFFSET = 0.35, 0.65, -0.5
 
 #: Boxes are of one face if they share this much of the smaller one.
 _SAME = 0.6
@@ -187,7 +187,9 @@ def _model_bytes(name: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: the face detector's model is missing ({error.strerror}); reinstall fermedia") from error
+        raise ModelError(
+            f"{path}: the face detector's model is missing ({error.strerror}); reinstall fermedia"
+        ) from error
     if hashlib.sha256(content).hexdigest() != DETECTOR_FILES[name]:
         raise ModelError(f"{path}: the face detector's model is damaged; reinstall fermedia")
     return content
@@ -196,7 +198,10 @@ def _model_bytes(name: str) -> bytes:
 def _close(networks: list[Any]) -> None:
     with quiet_stderr():
         for network in networks:
-            network.close()
+            try:
+                network.close()
+            except RuntimeError:  # the interpreter ends, and mediapipe's thread is already gone
+                network._handle = None
 
 
 # -- geometry -----------------------------------------------------------------------------------------------------

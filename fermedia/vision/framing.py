@@ -15,7 +15,13 @@ SIDE = 1.15
 RISE = 0.066
 
 #: What a model's card says about the crops it was trained on.
-FRAMING = {"style": "FER-2013", "side": SIDE, "rise": RISE, "of": "the box of fermedia.FaceDetector", "border": "replicate"}
+FRAMING = {
+    "style": "FER-2013",
+    "side": SIDE,
+    "rise": RISE,
+    "of": "the box of fermedia.FaceDetector",
+    "border": "replicate",
+}
 
 #: Samples along a side that are averaged into one pixel, at most: more change nothing that can be seen.
 _MOST_SAMPLES = 8

@@ -35,8 +35,14 @@ def rgb(path: Path) -> np.ndarray:
 def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None:
     # The stored picture, from which a viewer has to come back to the upright one.
     stored = {
-        1: UPRIGHT, 2: UPRIGHT[:, ::-1], 3: UPRIGHT[::-1, ::-1], 4: UPRIGHT[::-1],
-        5: UPRIGHT.swapaxes(0, 1), 6: np.rot90(UPRIGHT), 7: np.rot90(UPRIGHT, 2).swapaxes(0, 1), 8: np.rot90(UPRIGHT, -1),
+        1: UPRIGHT,
+        2: UPRIGHT[:, ::-1],
+        3: UPRIGHT[::-1, ::-1],
+        4: UPRIGHT[::-1],
+        5: UPRIGHT.swapaxes(0, 1),
+        6: np.rot90(UPRIGHT),
+        7: np.rot90(UPRIGHT, 2).swapaxes(0, 1),
+        8: np.rot90(UPRIGHT, -1),
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -54,7 +60,7 @@ def test_modes(tmp_path: Path, mode: str) -> None:
     Image.fromarray(UPRIGHT).convert("RGB" if mode == "LAB" else mode).save(path)
     assert read_number(rgb(path)) == 1234
     if mode in ("P", "RGB", "CMYK", "RGBA"):
-        assert np.abs(rgb(path).astype(int) - UPRIGHT).mean() < 12
+        assert np.abs(rgb(path).astype(int) - UPRIGHT).mean() < (20 if mode == "P" else 4)
 
 
 def test_a_cmyk_jpeg(tmp_path: Path) -> None:
@@ -99,8 +105,12 @@ def test_16_bit_colour(tmp_path: Path) -> None:
 
 
 def test_deep_grey_of_other_kinds(tmp_path: Path) -> None:
-    for values in (RAMP.astype(np.float32) / 65535, RAMP.astype(np.float32) / 257, RAMP.astype(np.int32),
-                   RAMP.astype(np.int32) * 9 - 70000):
+    for values in (
+        RAMP.astype(np.float32) / 65535,
+        RAMP.astype(np.float32) / 257,
+        RAMP.astype(np.int32),
+        RAMP.astype(np.int32) * 9 - 70000,
+    ):
         Image.fromarray(values).save(tmp_path / "photo.tif")
         assert np.abs(read_photo(tmp_path / "photo.tif").gray() - RAMP / 257).max() <= 1
 
@@ -148,7 +158,7 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
     cases = {
         "empty.jpg": (b"", "empty.jpg: the file is empty"),
         "text.jpg": (b"Dear diary", "text.jpg: not a picture that can be read"),
-        "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(50), "phone.heic: HEIC pictures cannot be read; convert them to JPEG"),
+        "phone.heic": (b"\0\0\0\x18ftypheic", "phone.heic: HEIC pictures cannot be read; convert them to JPEG"),
         "cut.jpg": (whole.read_bytes()[:900], "cut.jpg: the picture is damaged ("),
         "li\nne.png": (b"", "li\\nne.png: the file is empty"),
     }

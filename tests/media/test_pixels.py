@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fermedia.media.video import VideoPicture, VideoReader
-from tests.films import Image, astronaut, background, bar_height, head, paint_number, read_number, write_film
+from tests.films import Image, astronaut, background, paint_number, read_number, write_film
 
 COLORS = np.array([[255, 255, 255], [0, 0, 0], [200, 40, 60], [40, 180, 70], [50, 70, 210], [128, 128, 128]], np.uint8)
 
@@ -45,9 +45,17 @@ def scene(size: tuple[int, int] = (320, 240)) -> Image:
 
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt"),
-    [("a.mp4", "libx264", "yuv420p"), ("a.mp4", "libx265", "yuv420p10le"), ("a.mp4", "libx264", "yuv422p"),
-     ("a.mp4", "libx264", "yuv444p"), ("a.mkv", "libx264", "yuv422p10le"), ("a.webm", "libvpx-vp9", "yuva420p"),
-     ("a.mov", "png", "rgb24"), ("a.mov", "png", "rgba"), ("a.mov", "prores_ks", "yuv422p10le")],
+    [
+        ("a.mp4", "libx264", "yuv420p"),
+        ("a.mp4", "libx265", "yuv420p10le"),
+        ("a.mp4", "libx264", "yuv422p"),
+        ("a.mp4", "libx264", "yuv444p"),
+        ("a.mkv", "libx264", "yuv422p10le"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.mov", "png", "rgb24"),
+        ("a.mov", "png", "rgba"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+    ],
 )
 def test_colours_survive_every_pixel_format(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
     picture = first_picture(write_film(tmp_path / name, [swatches()] * 3, codec=codec, pix_fmt=pix_fmt))
@@ -109,8 +117,11 @@ def test_padded_rows_and_odd_sizes(tmp_path: Path, size: tuple[int, int], rotati
     assert (picture.width, picture.height) == size
     planes = picture.frame.planes
     assert [(p.width, p.height) for p in planes[1:]] == [((size[0] + 1) // 2, (size[1] + 1) // 2)] * 2
-    for array, shape in ((picture.gray(), size[::-1]), (picture.rgb(), (*size[::-1], 3)),
-                         (picture.rgb((101, 67)), (67, 101, 3))):
+    for array, shape in (
+        (picture.gray(), size[::-1]),
+        (picture.rgb(), (*size[::-1], 3)),
+        (picture.rgb((101, 67)), (67, 101, 3)),
+    ):
         assert array.shape == shape
         assert array.dtype == np.uint8
         assert array.flags.c_contiguous
@@ -175,8 +186,3 @@ def test_a_size_that_changes_within_a_stream_is_scaled_to_the_first(tmp_path: Pa
     assert {(f.picture.width, f.picture.height) for f in frames} == {(320, 240)}
     assert {read_number(f.picture.gray()) for f in frames} == {1234}
     assert all(a.time < b.time for a, b in pairwise(frames))  # type: ignore[operator]
-
-
-def test_the_head_is_where_faces_are_looked_for() -> None:
-    assert head().shape == (240, 240, 3)
-    assert bar_height(240) == 24

@@ -44,8 +44,18 @@ def film(path: Path, count: int = 20, rate: Fraction | int = 25, **more: object)
 
 @pytest.mark.parametrize(
     ("suffix", "codec"),
-    [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9"), (".ts", "libx264"),
-     (".avi", "libx264"), (".avi", "mpeg4"), (".mp4", "libx265"), (".mpg", "mpeg2video"), (".flv", "libx264")],
+    [
+        (".mp4", "libx264"),
+        (".mov", "libx264"),
+        (".mkv", "libx264"),
+        (".webm", "libvpx-vp9"),
+        (".ts", "libx264"),
+        (".avi", "libx264"),
+        (".avi", "mpeg4"),
+        (".mp4", "libx265"),
+        (".mpg", "mpeg2video"),
+        (".flv", "libx264"),
+    ],
 )
 def test_every_frame_comes_once_and_in_order_at_its_time(tmp_path: Path, suffix: str, codec: str) -> None:
     options = {} if codec == "libx265" else {"bf": "2"}
@@ -74,6 +84,12 @@ def test_a_variable_rate_keeps_its_own_times(tmp_path: Path, suffix: str) -> Non
 def test_a_picture_that_begins_after_the_sound_begins_late(tmp_path: Path, suffix: str) -> None:
     frames = read(film(tmp_path / f"film{suffix}", 10, start=0.5, audio="aac"))
     assert times(frames) == pytest.approx([0.5 + n / 25 for n in range(10)], abs=0.0006)
+
+
+def test_the_priming_of_sound_that_precedes_the_picture_is_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    film(path, 10, audio="aac", audio_start=-0.1, container_options={"avoid_negative_ts": "disabled"})
+    assert times(read(path)) == pytest.approx([n / 25 for n in range(10)], abs=0.0006)
 
 
 def test_a_transport_stream_counts_from_its_own_start(tmp_path: Path) -> None:
@@ -166,8 +182,11 @@ def test_info_says_what_the_film_is(face_film: Path, numbered_film: Path, tmp_pa
 
 def test_real_recordings(shared: Path) -> None:
     """no_face.mp4 holds 98 frames, the first three of which its edit list hides, as in every player."""
-    for name, count, seconds in (("WolfgangLanger_Pexels.mp4", 472, 19.685), ("single_face.mp4", 72, 2.4),
-                                 ("no_face.mp4", 95, 4.015)):
+    for name, count, seconds in (
+        ("WolfgangLanger_Pexels.mp4", 472, 19.685),
+        ("single_face.mp4", 72, 2.4),
+        ("no_face.mp4", 95, 4.015),
+    ):
         frames = read(shared / "media" / name)
         assert len(frames) == count
         last = frames[-1]

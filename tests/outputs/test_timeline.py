@@ -33,6 +33,13 @@ def test_exact_text(tmp_path: Path) -> None:
     )
 
 
+def test_there_is_no_minus_zero(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.csv"
+    with TimelineWriter(path, "x") as writer:
+        writer.write(Frame(0, 0.0, PICTURE), [face(-0.001, 2, 3, 4, 0, [1e-8, 0, 0, 0, 0, 0, 1])])
+    assert "-0." not in path.read_text()
+
+
 def test_photos_are_named_and_have_no_time(tmp_path: Path) -> None:
     path = tmp_path / "timeline.csv"
     with TimelineWriter(path, "album") as writer:

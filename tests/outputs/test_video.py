@@ -132,7 +132,8 @@ def test_odd_sizes_lose_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
     if min(size) > 60:
         assert np.abs(result[0][:100, :100].astype(int) - picture[:100, :100]).max() < 12
         assert np.abs(result[0][100, width - 2 :].astype(int) - picture[100, width - 1]).max() < 12
-        assert (np.abs(result[0][height - 60 : height, width - 60 : width].astype(int) - picture[-60:, -60:]) > 60).any()
+        corner = result[0][height - 60 : height, width - 60 : width].astype(int)
+        assert np.abs(corner - picture[-60:, -60:]).max() > 60  # the face's frame
 
 
 def test_frames_between_keep_the_last_result(numbered_film: Path, tmp_path: Path) -> None:
@@ -142,7 +143,8 @@ def test_frames_between_keep_the_last_result(numbered_film: Path, tmp_path: Path
     with VideoReader(numbered_film) as reader, FilmWriter(out, numbered_film, reader.info) as film:
         for frame in reader.frames(Sampling(every=5)):
             film.write(frame, (seen if frame.index in (5, 15) else []) if frame.sampled else None)
-    painted = [bool((np.abs(p[100:180, 20:100].astype(int) - (240, 228, 66)).max(axis=2) < 40).any()) for _, p in pictures(out)]
+    places = [picture[100:180, 20:100].astype(int) for _, picture in pictures(out)]
+    painted = [bool((np.abs(place - (240, 228, 66)).max(axis=2) < 40).any()) for place in places]
     assert painted == [5 <= n < 10 or 15 <= n < 20 for n in range(40)]
 
 
@@ -179,8 +181,10 @@ def test_tags_of_colour_and_pixel_shape_are_carried_over(tmp_path: Path) -> None
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 9, 14, 1
         context.sample_aspect_ratio = Fraction(16, 15)
-        for _ in range(3):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(background((360, 288)), "rgb24").reformat(format="yuv420p")))
+        frame = av.VideoFrame.from_ndarray(background((360, 288)), "rgb24").reformat(format="yuv420p")
+        for n in range(3):
+            frame.pts = n
+            film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
     annotate(source, out)
     with av.open(str(out)) as film:
@@ -210,11 +214,19 @@ COPIED, ENCODED = [
 
 
 def clap_film(
-    path: Path, codec: str, *, first_picture: float = 0, first_sound: float = 0, seconds: float = 1.2, heard: float = 1.2
+    path: Path,
+    codec: str,
+    *,
+    first_picture: float = 0,
+    first_sound: float = 0,
+    heard: float = 1.2,
+    block: int = 1024,
+    lost: range = range(0),
 ) -> Path:
     """A film of a clapperboard: from CLAP on the picture is white, and there is a noise for 50 ms.
 
-    The picture lasts for ``seconds`` from ``first_picture`` on, the sound for ``heard`` from ``first_sound`` on.
+    The picture lasts for 1.2 s from ``first_picture`` on, the sound for ``heard`` from ``first_sound`` on. PCM comes
+    in packets of ``block`` samples. The packets ``lost`` of the sound are missing.
     """
     rate, random = 48000, np.random.default_rng(1)
     count = round(heard * rate)
@@ -228,7 +240,7 @@ def clap_film(
         audio = film.add_stream(codec, rate=rate, layout="stereo", options={"strict": "experimental"})
         audio_format = audio.codec_context.format.name
         film.start_encoding()
-        for n in range(round(seconds * 25)):
+        for n in range(30):
             level = 255 if n >= round(CLAP * 25) else 30
             frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), level, np.uint8), "rgb24")
             frame = frame.reformat(format="yuv420p")
@@ -236,19 +248,18 @@ def clap_film(
             frame.time_base = stream.codec_context.time_base
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
-        resampler = av.AudioResampler(audio_format, "stereo", rate, audio.codec_context.frame_size or 1024)
-        block = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
-        block.sample_rate, block.time_base, block.pts = rate, Fraction(1, rate), round(first_sound * rate)
-        for frame in [*resampler.resample(block), *resampler.resample(None)]:
-            film.mux(audio.encode(frame))
-        film.mux(audio.encode(None))
+        resampler = av.AudioResampler(audio_format, "stereo", rate, audio.codec_context.frame_size or block)
+        whole = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
+        whole.sample_rate, whole.time_base, whole.pts = rate, Fraction(1, rate), round(first_sound * rate)
+        packets = [p for f in [*resampler.resample(whole), *resampler.resample(None)] for p in audio.encode(f)]
+        film.mux([p for n, p in enumerate([*packets, *audio.encode(None)]) if n not in lost])
     return path
 
 
 def claps(path: Path) -> tuple[float, float]:
     """When the picture turns white, and when the noise begins."""
     with av.open(str(path)) as film:
-        white = next(float(frame.time) for frame in film.decode(video=0) if frame.to_ndarray(format="gray").mean() > 140)
+        white = next(float(f.time) for f in film.decode(video=0) if f.to_ndarray(format="gray").mean() > 140)
     for time, samples in heard_samples(path):
         loud = np.flatnonzero(np.abs(samples) > 0.2)
         if loud.size:
@@ -280,13 +291,34 @@ def test_sound_and_picture_stay_in_step(tmp_path: Path, codec: str, suffix: str)
     assert sound_codec(out) == (sound_codec(source) if (codec, suffix) in COPIED else "aac")
     picture, sound = claps(source)
     seen, heard = claps(out)
-    assert heard - seen == pytest.approx(sound - picture, abs=0.01)
-    assert heard == pytest.approx(CLAP, abs=FRAME)
+    if suffix != ".avi":  # FFmpeg guesses the times of an AVI's frames, one too late here; VideoReader knows them
+        assert heard - seen == pytest.approx(sound - picture, abs=0.01)
+    assert seen == pytest.approx(CLAP, abs=0.025)
+    assert heard == pytest.approx(CLAP, abs=0.025)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mp4"), ("libopus", ".mkv"), ("pcm_s16le", ".mkv"), ("aac", ".ts")])
-def test_a_spans_sound_is_cut_to_it(tmp_path: Path, codec: str, suffix: str) -> None:
-    source = clap_film(tmp_path / f"in{suffix}", codec)
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_after_a_gap_the_sound_is_still_in_step(tmp_path: Path, codec: str) -> None:
+    source = clap_film(tmp_path / "in.mkv", codec, lost=range(4, 15))  # 0.09 to 0.32 s
+    out = tmp_path / "out.mp4"
+    annotate(source, out)
+    assert claps(out)[1] == pytest.approx(CLAP, abs=0.025)
+    if codec == "pcm_s16le":  # encoded anew, the gap is silence: some players do not heed the times of sound
+        assert sum(len(samples) for _, samples in heard_samples(out)) / 48000 == pytest.approx(1.2, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "block"),
+    [
+        ("aac", ".mp4", 0),
+        ("aac", ".ts", 0),
+        ("libopus", ".mkv", 0),
+        ("pcm_s16le", ".mkv", 1024),
+        ("pcm_s16le", ".mkv", 40_000),
+    ],
+)
+def test_a_spans_sound_is_cut_to_it(tmp_path: Path, codec: str, suffix: str, block: int) -> None:
+    source = clap_film(tmp_path / f"in{suffix}", codec, block=block)
     out = tmp_path / "out.mp4"
     annotate(source, out, Sampling(start=0.33, end=0.9))
     picture, sound = claps(source)
@@ -300,10 +332,21 @@ def test_a_spans_sound_is_cut_to_it(tmp_path: Path, codec: str, suffix: str) -> 
     assert end == pytest.approx(0.57, abs=0.03)
 
 
-@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
 @pytest.mark.parametrize(
-    ("first_picture", "first_sound"), [(3.0, 3.0), (0.5, 0.0), (0.0, 0.3), (3.4, 3.0), (3.0, 3.3)]
+    ("codec", "suffix"), [("aac", ".mp4"), ("aac", ".ts"), ("pcm_s16le", ".mkv"), ("vorbis", ".mkv")]
 )
+def test_a_span_far_inside_a_film(tmp_path: Path, codec: str, suffix: str) -> None:
+    """Where the sound before it is skipped, not read."""
+    source = clap_film(tmp_path / f"in{suffix}", codec, first_picture=9, heard=10.2)
+    out = tmp_path / "out.mp4"
+    annotate(source, out, Sampling(start=9.4))
+    seen, heard = claps(out)
+    assert seen == pytest.approx(9 + CLAP - 9.4, abs=0.03)
+    assert heard - seen == pytest.approx(0, abs=0.025)
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize(("first_picture", "first_sound"), [(3.0, 3.0), (0.5, 0.0), (0.0, 0.3), (3.4, 3.0), (3.0, 3.3)])
 def test_streams_that_begin_at_their_own_times(
     tmp_path: Path, codec: str, first_picture: float, first_sound: float
 ) -> None:
@@ -347,8 +390,8 @@ def test_spoilt_sound_does_not_cost_the_film(tmp_path: Path, codec: str) -> None
 
 
 def test_sound_that_mp4_refuses_does_not_cost_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fermedia.outputs.audio._COPIED", {"pcm_s24le", "vorbis", "wmav2", "pcm_mulaw", "adpcm_ima_wav"})
-    source = clap_film(tmp_path / "in.mkv", "adpcm_ima_wav")
+    monkeypatch.setattr("fermedia.outputs.audio._COPIED", {"adpcm_ms"})  # as if we believed that mp4 could hold it
+    source = clap_film(tmp_path / "in.avi", "adpcm_ms")
     out = tmp_path / "out.mp4"
     _, warning = annotate(source, out)
     assert warning is not None
@@ -370,16 +413,15 @@ def test_a_film_that_breaks_off_keeps_what_there_is(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_no_file(face_film: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    with (
-        pytest.raises(RuntimeError, match="elsewhere"),
-        VideoReader(face_film) as reader,
-        FilmWriter(out, face_film, reader.info) as film,
-    ):
-        for frame in reader.frames():
-            film.write(frame, [])
-            if frame.index == 20:
-                raise RuntimeError("elsewhere")
+    def stops() -> None:
+        with VideoReader(face_film) as reader, FilmWriter(tmp_path / "out.mp4", face_film, reader.info) as film:
+            for frame in reader.frames():
+                film.write(frame, [])
+                if frame.index == 20:
+                    raise RuntimeError("elsewhere")
+
+    with pytest.raises(RuntimeError, match="elsewhere"):
+        stops()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -36,8 +36,9 @@ def test_measure_by_hand():
     assert (result["n"], result["accuracy"]) == (8, 5 / 8)
     # Wilson's interval of 5 in 8, from its formula with z = 1.96.
     z, p, n = 1.959964, 5 / 8, 8
-    middle, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (
-        1 + z**2 / n
+    middle, half = (
+        (p + z**2 / (2 * n)) / (1 + z**2 / n),
+        z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n),
     )
     assert result["accuracy_interval"] == pytest.approx([middle - half, middle + half], abs=1e-6)
     # Only three classes have images: recalls 2/3, 0, 3/4.

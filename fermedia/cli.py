@@ -156,7 +156,10 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
     epoch; Ctrl-C loses at most one.
     """
     with _extra("fermedia train"):
-        from fermedia.training.session import train_model
+        from fermedia.vision.quiet import quiet_stderr
+
+        with quiet_stderr():  # tensorflow greets at length
+            from fermedia.training.session import train_model
 
         given = {
             k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT
@@ -235,14 +238,15 @@ def main() -> None:
         click.echo(f"fermedia: {error}", err=True)
         status = EXIT_FAILED
     except BrokenPipeError:  # whoever read our output has gone
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         status = EXIT_FAILED
     except (ImportError, OSError) as error:
         if "cannot open shared object" not in str(error):
             raise
         click.echo(f"fermedia: a system library is missing ({error}); Debian, Ubuntu: {SYSTEM_LIBRARIES}", err=True)
         status = EXIT_FAILED
-    except (KeyboardInterrupt, click.Abort) as error:
-        click.echo(f"fermedia: interrupted{'; ' + str(error) if str(error) else ''}", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:  # click turns the one into the other
+        how = str(error.__cause__ or error)
+        click.echo(f"fermedia: interrupted{'; ' + how if how else ''}", err=True)
         status = EXIT_INTERRUPTED
     sys.exit(status)

@@ -61,7 +61,7 @@ class Options:
 class Sampling(Options):
     """Which frames of a video are analysed. Times are seconds of the film as a player shows it."""
 
-    every: int = _option(1, "Analyse every N-th decoded frame.", _positive, metavar="N")
+    every: int = _option(1, "Analyse every N-th decoded frame, counted from the start.", _positive, metavar="N")
     fps: float | None = _option(None, "Analyse about F frames a second, chosen by their times.", _positive, metavar="F")
     start: float | None = _option(
         None, "Begin here: seconds, MM:SS or HH:MM:SS.", _not_negative, metavar="TIME", kind="time"

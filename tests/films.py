@@ -115,6 +115,7 @@ def write_film(
     rotation: int = 0,
     hflip: bool = False,
     full_range: bool = False,
+    colorspace: int | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -124,7 +125,8 @@ def write_film(
     them, while the audio (a 440 Hz tone, ``audio`` names its encoder) begins at 0 and lasts as long as the film
     unless ``audio_start`` and ``audio_seconds`` say otherwise. The pictures are given upright: with ``rotation``
     (90, 180 or 270 degrees clockwise, what the player has to turn) and ``hflip`` they are stored turned and mirrored,
-    and the metadata says so, as phones do.
+    and the metadata says so, as phones do. ``colorspace`` (1 is BT.709, 6 BT.601) is tagged; by default the film is
+    untagged and of the kind that players then expect.
     """
     pictures = list(pictures)
     rate = Fraction(rate)
@@ -138,12 +140,14 @@ def write_film(
         stream.codec_context.time_base = time_base
         if full_range:
             stream.codec_context.color_range = 2
+        if colorspace is not None:
+            stream.codec_context.colorspace = colorspace
         if rotation or hflip:
             stream.set_display_rotation(-rotation, hflip=hflip)
         # Both streams must be there before the first packet is written.
         tone = container.add_stream(audio, rate=48000, layout="stereo") if audio else None
         for picture, time in zip(stored, times, strict=True):
-            frame = _yuv(picture, pix_fmt, full_range)
+            frame = _yuv(picture, pix_fmt, full_range, colorspace)
             frame.pts = round((time + Fraction(start)) / time_base)
             frame.time_base = time_base
             container.mux(stream.encode(frame))
@@ -167,10 +171,11 @@ def _stored(picture: Image, rotation: int, hflip: bool) -> Image:
     return np.ascontiguousarray(np.rot90(mirrored, rotation // 90))  # anticlockwise; the player turns it back
 
 
-def _yuv(picture: Image, pix_fmt: str, full_range: bool) -> av.VideoFrame:
+def _yuv(picture: Image, pix_fmt: str, full_range: bool, colorspace: int | None) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
     levels = 2 if full_range else 1
-    colorspace = 1 if picture.shape[0] >= 720 else 5  # BT.709 and BT.601, as players take untagged films
+    if colorspace is None:
+        colorspace = 1 if picture.shape[0] >= 720 else 5  # BT.709 and BT.601, as players take untagged films
     return frame.reformat(format=pix_fmt, dst_color_range=levels, dst_colorspace=colorspace)
 
 

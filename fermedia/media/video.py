@@ -27,6 +27,9 @@ _SHORTFALL = Fraction(1, 10), 3
 #: Formats that are lists of other files, or plain text that FFmpeg would play as a terminal's output.
 _NOT_FILMS = {"concat", "concatf", "dash", "hls", "tty"}
 
+#: Formats that may begin anywhere: what cannot be decoded before their first key frame is no damage.
+_BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
+
 
 class VideoReader:
     """A video file, open for decoding; a context manager.
@@ -135,13 +138,10 @@ class VideoReader:
     # -- decoding ---------------------------------------------------------------------------------------------------
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame that can be decoded, in the order shown; errors are counted and stepped over.
-
-        A recording may begin between two key frames: what cannot be decoded before the first is no damage.
-        """
+        """Every frame that can be decoded, in the order shown; errors are counted and stepped over."""
         packets = self._container.demux(self._stream)
         packet: av.Packet | None
-        begun = False
+        begun = self._container.format.name not in _BROADCASTS
         while True:
             try:
                 packet = next(packets, None)

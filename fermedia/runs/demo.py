@@ -104,9 +104,9 @@ def _paste(
     scale = place[2] / face[2]
     matrix = np.array([[scale, 0, place[0] - face[0] * scale], [0, scale, place[1] - face[1] * scale]], np.float32)
     height, width = portrait.shape[:2]
-    edge = np.zeros((height, width), np.float32)
-    edge[14:-14, 14:-14] = 1
-    edge = cv2.GaussianBlur(edge, (0, 0), 7)
+    inside = np.zeros((height, width), np.float32)
+    inside[14:-14, 14:-14] = 1
+    edge = cv2.GaussianBlur(inside, (0, 0), 7)
     size = (picture.shape[1], picture.shape[0])
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     layer = cv2.warpAffine(portrait, matrix, size, flags=flags).astype(np.float32)

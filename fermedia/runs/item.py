@@ -102,17 +102,18 @@ class Engine:
         options = self.options
         with VideoReader(item.path) as reader, ExitStack() as stack:
             sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
+            film = None
             if options.video:
                 film = FilmWriter(staging / "annotated.mp4", item.path, reader.info, options.start, options.end)
                 sinks.append(stack.enter_context(film))
             on_frames(_expected(reader.info, options), 0)
             self._look(reader.frames(options), Tracker(), sinks, result, on_frames)
-            warning = reader.warning
-            info = reader.info
+        warning, info = reader.warning, reader.info
         if not result.frames:
             raise MediaError(f"{item.path}: {warning or 'holds no frame in the chosen span'}", "decode")
-        if warning:
-            result.failures.append(Failure(str(item.key), "decode", f"{item.path}: {warning}"))
+        for stage, text in (("decode", warning), ("sound", film.warning if film else None)):
+            if text:
+                result.failures.append(Failure(str(item.key), stage, f"{item.path}: {text}"))
         return {"media": _plain(info), "warning": warning}
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:

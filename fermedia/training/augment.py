@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,18 +35,18 @@ class Augmentation:
 
     def __call__(self, faces: NDArray[np.uint8], crop: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """Vary (n, h, w) grey faces; gives (n, crop, crop, 1), float32, 0..255. Half of them are mirrored."""
-        n, height, width = faces.shape
+        n, (height, width) = len(faces), faces.shape[1:]
         angle = rng.uniform(-self.rotation, self.rotation, n)
-        scale = np.exp(rng.uniform(-self.scale, self.scale, n))
+        size = np.exp(rng.uniform(-self.scale, self.scale, n))
         shift = rng.uniform(-self.shift, self.shift, (n, 2)) - [(width - crop) / 2, (height - crop) / 2]
         mirror = rng.random(n) < 0.5
         small = rng.random(n) < self.small
         erase = rng.random(n) < self.erasing
-        out = np.empty((n, crop, crop), np.float32)
+        out: NDArray[Any] = np.empty((n, crop, crop), np.float32)
         for i, face in enumerate(faces):
             if small[i]:
                 face = _shrink(face, int(rng.integers(16, 41)))
-            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle[i], scale[i])
+            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle[i], size[i])
             matrix[:, 2] += shift[i]
             varied = cv2.warpAffine(face, matrix, (crop, crop), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             out[i] = varied[:, ::-1] if mirror[i] else varied

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ from fermedia.options import TrainOptions
 from fermedia.training import network
 from fermedia.training.augment import Augmentation
 from fermedia.training.dataset import Split, vote_distribution
+from fermedia.vision.quiet import quiet_stderr
 
 CHECKPOINT = "checkpoint.npz"
 HISTORY = "history.csv"
@@ -72,7 +74,7 @@ class State:
                 for key in sorted(file.files):
                     if "/" in key:
                         state.arrays.setdefault(key.split("/")[0], []).append(file[key])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: damaged checkpoint ({error}); start again in another folder") from error
         return state
 
@@ -128,7 +130,9 @@ class Trainer:
         self.steps = max(1, len(train.images) // options.batch_size)
         self.budget = Budget(options.epochs, options.hours)
         self._targets = _targets(train, options.label_smoothing)
-        keras.utils.set_random_seed(options.seed)
+        with quiet_stderr():  # the first operation looks for a graphics card, and says that there is none
+            keras.utils.set_random_seed(options.seed)
+            tf.zeros(1)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(precision_policy(options.precision))
         try:
@@ -210,7 +214,7 @@ class Trainer:
             for name, target in targets.items():
                 weighted = _mix(target * weights[name][:, None], (target * weights[name][:, None])[other], share)
                 weights[name] = _mix(weights[name], weights[name][other], share)
-                targets[name] = weighted / np.maximum(weights[name], 1e-6)[:, None]
+                targets[name] = np.asarray(weighted / np.maximum(weights[name], 1e-6)[:, None], np.float32)
         return faces, targets, weights
 
     def _step_once(self, faces: Any, targets: Any, weights: Any) -> dict[str, Any]:

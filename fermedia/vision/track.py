@@ -61,10 +61,14 @@ class Tracker:
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next = 0
+        self._looked = float("-inf")
 
     def update(self, faces: Sequence[Face], time: float) -> list[int]:
         """The ids of the faces of one frame, in their order; ``time`` in seconds must not fall."""
-        self._tracks = [track for track in self._tracks if time - track.seen <= MEMORY]
+        # However seldom frames are analysed, the persons of the last one are remembered.
+        oldest = min(time - MEMORY, self._looked)
+        self._tracks = [track for track in self._tracks if track.seen >= oldest]
+        self._looked = time
         centers = [np.array(face.box.center) for face in faces]
         sizes = [face.box.area**0.5 for face in faces]
         ids: dict[int, int] = {}

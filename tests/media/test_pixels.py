@@ -98,6 +98,15 @@ def test_high_definition_without_tags_is_bt709(tmp_path: Path) -> None:
     assert not first_picture(write_film(tmp_path / "b.mp4", [swatches()])).bt709
 
 
+def test_a_tagged_matrix_counts_whatever_the_size(tmp_path: Path) -> None:
+    small = first_picture(write_film(tmp_path / "a.mp4", [swatches()], colorspace=1))
+    large = first_picture(write_film(tmp_path / "b.mp4", [swatches((1280, 720))], colorspace=5))
+    assert small.bt709
+    assert not large.bt709
+    for picture in (small, large):
+        np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
+
+
 def test_an_animated_gif(tmp_path: Path) -> None:
     pictures = [paint_number(swatches(), n) for n in range(5)]
     path = write_film(tmp_path / "a.gif", pictures, 10, codec="gif", pix_fmt="rgb8")

@@ -84,6 +84,11 @@ class AnalyzeOptions(Sampling):
     model: Path | None = _option(
         None, "A trained model's folder; the one that ships if not given.", metavar="DIR", kind="folder"
     )
+    labels: str | None = _option(
+        None,
+        "Whose labels the network speaks: FER-2013's, or the FER+ crowd's; the model's card says which if not given.",
+        choices=("fer2013", "ferplus"),
+    )
     detection_confidence: float = _option(0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE")
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import fermedia
 from fermedia.errors import MediaError
+from fermedia.files import shown
 from fermedia.media.photos import read_photo
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
@@ -63,7 +64,7 @@ class Engine:
 
     def __init__(self, options: AnalyzeOptions) -> None:
         self.options = options
-        self.classifier = Classifier.load(options.model)
+        self.classifier = Classifier.load(options.model, options.labels)
         self.detector = FaceDetector(options.detection_confidence)
 
     def __enter__(self) -> Engine:
@@ -93,7 +94,7 @@ class Engine:
         except MediaError as error:
             result.failures.append(Failure(str(item.key), error.stage, str(error)))
         except OSError as error:
-            result.failures.append(Failure(str(item.key), "write", f"{item.path}: {error}"))
+            result.failures.append(Failure(str(item.key), "write", f"{shown(item.path)}: {error}"))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return result
@@ -110,10 +111,10 @@ class Engine:
             self._look(reader.frames(options), Tracker(), sinks, result, on_frames)
         warning, info = reader.warning, reader.info
         if not result.frames:
-            raise MediaError(f"{item.path}: {warning or 'holds no frame in the chosen span'}", "decode")
+            raise MediaError(f"{shown(item.path)}: {warning or 'holds no frame in the chosen span'}", "decode")
         for stage, text in (("decode", warning), ("sound", film.warning if film else None)):
             if text:
-                result.failures.append(Failure(str(item.key), stage, f"{item.path}: {text}"))
+                result.failures.append(Failure(str(item.key), stage, f"{shown(item.path)}: {text}"))
         return {"media": _plain(info), "warning": warning}
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class Progress:
     def report(self, number: int, total: int, result: ItemResult) -> None:
         """One line for a finished item, and one for each thing that failed."""
         for failure in result.failures:
-            self._say(f"fermedia: {failure.error}", always=True)
+            # The whole place of the file, not only the name that the error begins with.
+            what = failure.error.removeprefix(f"{failure.item.rsplit('/', 1)[-1]}: ")
+            self._say(f"fermedia: {failure.item}: {what}", always=True)
         if result.folder:
             rate = result.frames / result.seconds if result.seconds else 0.0
             self._say(

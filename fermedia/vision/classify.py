@@ -46,7 +46,7 @@ class Classifier:
         self.sha256: str = card["files"]["model.tflite"]["sha256"]
         self.input_size: int = card["input"]["height"]
         self._content = content  # the interpreter reads from it
-        self._run = _make_runner(folder, content, self.input_size)
+        self._run = _make_runner(folder, content, self.input_size, self.heads)
 
     @classmethod
     def load(cls, path: str | Path | None = None, labels: str | None = None) -> Classifier:
@@ -88,7 +88,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / "card.json"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        form, labels, side = card["format"], card["labels"], card["input"]
+        form, labels, side = int(card["format"]), card["labels"], card["input"]
         known = (card["heads"], card["default_labels"], card["files"]["model.tflite"]["sha256"])
     except FileNotFoundError:
         raise ModelError(f"{folder}: is not a model folder, it has no card.json; give one that train made") from None
@@ -98,7 +98,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: was made by a newer fermedia (format {form}); update this one")
     if labels != list(EMOTIONS):
         raise ModelError(f"{path}: its labels are {labels}, and should be {list(EMOTIONS)}")
-    if side["height"] != side["width"] or side["channels"] != 1 or not all(known):
+    height, width = side["height"], side["width"]
+    if not isinstance(height, int) or height != width or side["channels"] != 1 or not all(known):
         raise ModelError(f"{path}: describes another kind of network than fermedia uses")
     return dict(card)
 
@@ -116,7 +117,7 @@ def _read_network(folder: Path, card: dict[str, Any]) -> bytes:
     return content
 
 
-def _make_runner(folder: Path, content: bytes, side: int) -> Any:
+def _make_runner(folder: Path, content: bytes, side: int, heads: list[str]) -> Any:
     """A function from (BATCH, side, side, 1) float32, 0..255, to a dictionary of (BATCH, 7) per head."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -124,10 +125,13 @@ def _make_runner(folder: Path, content: bytes, side: int) -> Any:
         try:
             interpreter = Interpreter(model_content=content, num_threads=1)
             runner = interpreter.get_signature_runner(_SIGNATURE)
-            (name,) = runner.get_input_details()
+            ((name, details),) = runner.get_input_details().items()
             first = runner(**{name: np.zeros((BATCH, side, side, 1), np.float32)})
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{folder / 'model.tflite'}: cannot be run ({error})") from error
+    # A convolutional network takes other sizes without a word, and answers something else.
+    if not set(heads) <= set(first) or tuple(details["shape_signature"][1:]) != (side, side, 1):
+        raise ModelError(f"{folder / 'model.tflite'}: has other inputs or outputs than its card says; export it again")
     if any(p.shape != (BATCH, len(EMOTIONS)) for p in first.values()):
         raise ModelError(f"{folder / 'model.tflite'}: gives other than {len(EMOTIONS)} probabilities a face")
 

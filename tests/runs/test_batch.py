@@ -249,6 +249,14 @@ def test_wrong_calls_say_what_is_wrong(tmp_path: Path, arguments: Sequence[str],
     assert not (tmp_path / "x").exists()
 
 
+def test_the_crowds_labels_can_be_asked_for(face_film: Path) -> None:
+    default, same, crowd = (fermedia.analyze(face_film, every=25, labels=name) for name in (None, "fer2013", "ferplus"))
+    pd.testing.assert_frame_equal(default, same)
+    assert (default.happy - crowd.happy).abs().min() > 1e-3
+    with pytest.raises(UsageError, match="no labels 'mine'"):
+        fermedia.analyze(face_film, labels="mine")
+
+
 def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mp4", numbered(2))
     done = run("analyze", film, "--out", tmp_path / "out", "--model", tmp_path)

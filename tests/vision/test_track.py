@@ -61,12 +61,10 @@ def test_faces_that_cross_keep_their_ids(apart: float) -> None:
     tracker = Tracker()
     for n in range(100):
         left, right = face(100 + 4 * n, 100), face(500 - 4 * n, 100 + apart)
-        assert tracker.update([left, right] if n % 2 else [right, left], n / 25) == ([0, 1] if n % 2 else [1, 0]) or (
-            n == 0
-        ), n
-        if n == 0:
-            tracker = Tracker()
-            assert tracker.update([left, right], 0) == [0, 1]
+        if n % 2:
+            assert tracker.update([right, left], n / 25) == [1, 0], n
+        else:
+            assert tracker.update([left, right], n / 25) == [0, 1], n
 
 
 def test_who_passes_behind_another_is_known_again() -> None:

@@ -15,10 +15,10 @@ import pytest
 from fermedia.errors import ModelError
 from fermedia.files import models_dir
 from fermedia.media.video import VideoReader
-from fermedia.pictures import as_picture
+from fermedia.pictures import ArrayPicture, as_picture
 from fermedia.types import Box
 from fermedia.vision.detect import DETECTOR_FILES, FaceDetector
-from tests.films import background, head, moving_faces, write_film
+from tests.films import Image, background, head, moving_faces, write_film
 from tests.vision.scenes import bgr, scene
 
 #: (x, y, width) of faces in a picture of 960x540.
@@ -97,6 +97,16 @@ def test_arrays_need_not_be_contiguous(detector: FaceDetector) -> None:
     assert len(plain) == 1
     for other in (padded, image[:, ::-1][:, ::-1], np.asfortranarray(image)):
         assert [face.box for face in detector.detect(other)] == [face.box for face in plain]
+
+
+def test_a_picture_may_give_padded_rows(detector: FaceDetector) -> None:
+    class Padded(ArrayPicture):
+        def rgb(self, size: tuple[int, int] | None = None) -> Image:
+            plain = super().rgb(size)
+            return np.pad(plain, ((0, 0), (0, 28), (0, 0)))[:, : plain.shape[1]]
+
+    picture = scene((596, 336), [(300, 170, 60)])[0]
+    assert len(detector.detect(Padded(picture))) == len(detector.detect(ArrayPicture(picture))) == 1
 
 
 def test_rows_that_a_decoder_pads(detector: FaceDetector, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ def crowd() -> Image:
     return picture.astype(np.uint8)
 
 
-def frames(pictures: Sequence[Image], sampled: Sequence[bool] | None = None) -> Iterator[Frame]:
+def frames(pictures: Sequence[Image]) -> Iterator[Frame]:
     for n, picture in enumerate(pictures):
-        yield Frame(n, n / 25, ArrayPicture(picture), 0.04, True if sampled is None else sampled[n])
+        yield Frame(n, n / 25, ArrayPicture(picture), 0.04)
 
 
 def test_each_face_gets_its_own_prediction(detector: FaceDetector, classifier: Classifier) -> None:
@@ -79,9 +79,14 @@ def test_every_frame_once_and_in_order(
 
 
 def test_frames_that_are_not_sampled_pass_through(detector: FaceDetector, classifier: Classifier) -> None:
+    class Unseen(ArrayPicture):
+        def rgb(self, size: tuple[int, int] | None = None) -> Image:
+            raise AssertionError("this frame was not to be looked at")
+
     picture = scene((160, 120), [(80, 60, 60)])[0]
     sampled = [n % 3 == 0 for n in range(20)]
-    given = list(observe(frames([picture] * 20, sampled), detector, classifier, Tracker()))
+    film = (Frame(n, n / 25, (ArrayPicture if look else Unseen)(picture), 0.04, look) for n, look in enumerate(sampled))
+    given = list(observe(film, detector, classifier, Tracker()))
     assert [frame.index for frame, _ in given] == list(range(20))
     assert [found is not None for _, found in given] == sampled
     assert {o.face_id for _, found in given for o in found or ()} == {0}

@@ -67,6 +67,13 @@ def test_faces_that_cross_keep_their_ids(apart: float) -> None:
             assert tracker.update([left, right], n / 25) == [0, 1], n
 
 
+def test_a_face_is_looked_for_where_it_is_going() -> None:
+    """In the end it moves by its own width from frame to frame."""
+    tracker = Tracker()
+    for n in range(61):
+        assert tracker.update([face(100 + n * n / 2), face(100 + n * n / 2, 300)], n / 25) == [0, 1], n
+
+
 def test_who_passes_behind_another_is_known_again() -> None:
     tracker = Tracker()
     for n in range(75):

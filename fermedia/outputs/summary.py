@@ -68,7 +68,7 @@ def _shown(timeline: pd.DataFrame, end: float | None) -> pd.DataFrame:
     frames = timeline.drop_duplicates("frame").set_index("frame")[["timestamp"]]
     lengths = -frames["timestamp"].diff(-1)
     if len(frames):
-        last = lengths.median() if end is None else end - frames["timestamp"].iloc[-1]
+        last = lengths.dropna().median() if end is None else end - frames["timestamp"].iloc[-1]
         lengths.iloc[-1] = last
     lengths = lengths.clip(lower=0)
     timed = bool(lengths.notna().all()) and lengths.sum() > 0

@@ -1,7 +1,7 @@
 """The network: a small residual convolutional net for 48x48 grey faces, made from scratch.
 
 The trunk follows the nine-layer residual nets of the DAWNBench CIFAR-10 entries (Page 2018): a thin stem at full
-resolution, then few, wide 3x3 convolutions at half resolution and below, which learn more a second on a processor
+resolution, then few, wide 3x3 convolutions at half resolution and below, which use a processor's arithmetic better
 than many thin ones.
 Inputs are grey values 0..255; their scaling is inside the graph, so whoever uses the file cannot get it wrong.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import tempfile
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import fermedia
 from fermedia.errors import MediaError, UsageError
-from fermedia.files import whole_file
+from fermedia.files import whole_file, write_json
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
@@ -83,7 +82,7 @@ def run_batch(
     with Engine(options) as engine:
         out.mkdir(parents=True, exist_ok=True)
         record = _record(inputs, options, engine)
-        _write_json(out / RUN, record | {"state": "running"})
+        write_json(out / RUN, record | {"state": "running"})
         staging = Path(tempfile.mkdtemp(dir=out, prefix=".working-"))
         state = "interrupted"
         try:
@@ -98,7 +97,7 @@ def run_batch(
             totals.seconds = time.monotonic() - begun
             shutil.rmtree(staging, ignore_errors=True)
             _write_tables(out, results)
-            _write_json(out / RUN, record | {"state": state, "totals": totals.record()})
+            write_json(out / RUN, record | {"state": state, "totals": totals.record()})
     return totals
 
 
@@ -167,8 +166,3 @@ def _write_tables(out: Path, results: Sequence[ItemResult]) -> None:
         writer = csv.writer(file)
         writer.writerow([item.name for item in fields(Failure)])
         writer.writerows((f.item, f.stage, f.error) for f in failures)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,6 @@ is finished.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import fermedia
 from fermedia.errors import MediaError
-from fermedia.files import shown
+from fermedia.files import shown, write_json
 from fermedia.media.photos import read_photo
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
@@ -169,7 +168,7 @@ class Engine:
             "failures": [asdict(f) for f in result.failures],
             **details,
         }
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(path, record)
 
 
 def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fermedia.errors import DataError, ModelError, UsageError
-from fermedia.files import models_dir, sha256, whole_file
+from fermedia.files import models_dir, write_json
 from fermedia.training import plots
 from fermedia.training.dataset import CHOICES, Split, digests, load, majority_labels, seen
 from fermedia.training.metrics import measure
@@ -76,7 +76,7 @@ def evaluate_split(
     repeated, known_from = _repeated(split, training, folder)
     count = None if repeated is None else int(repeated.sum())
     result: dict[str, Any] = {
-        "model": {"path": str(folder), "sha256": sha256(folder / "model.tflite")},
+        "model": {"path": str(folder), "sha256": classifier.sha256},
         "training_repeats": {"n": count, "known_from": known_from},
     }
     if split.votes is None:
@@ -154,8 +154,7 @@ def _predict(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.fl
 def write_report(result: dict[str, Any], json_file: Path | None = None, out: Path | None = None) -> None:
     """Write the figures as JSON, and the confusion matrix and reliability diagram as pictures into a folder."""
     if json_file is not None:
-        with whole_file(json_file) as path:
-            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, result)
     if out is None:
         return
     for figures, suffix in ((result, ""), (result.get("ferplus"), "_ferplus")):

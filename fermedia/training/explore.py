@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.errors import DataError, UsageError
-from fermedia.files import whole_file
+from fermedia.files import whole_file, write_json
 from fermedia.training import plots
 from fermedia.training.dataset import Dataset, Member, Split, blank, repeats
 from fermedia.training.sources import SIZE, SPLITS, Item, Source, open_source
@@ -79,8 +79,7 @@ def explore(data: Path, out: Path) -> dict[str, Any]:
     )
     plots.plot_classes(source.counts(), out / "classes.png")
     _plot_samples(dataset, out / "samples.png")
-    with whole_file(out / "summary.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "summary.json", summary)
     return summary
 
 

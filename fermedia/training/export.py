@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 import fermedia
-from fermedia.files import sha256, whole_file
+from fermedia.files import sha256, whole_file, write_json
 from fermedia.training import network, plots
 from fermedia.training.dataset import majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
@@ -52,11 +51,11 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     with whole_file(out / TRAINING_DIGESTS) as path:
         np.save(path, known)
     card = _card(trainer, out, temperatures)
-    _write_json(out / "card.json", card)
+    write_json(out / "card.json", card)
     public = evaluate_split(trainer.public, out, training=known)
     write_report(public, out=out)
     card["metrics"] = {"public": public}
-    _write_json(out / "card.json", card)
+    write_json(out / "card.json", card)
     write_history(trainer.state.history, out)
     plots.plot_history(pd.DataFrame(trainer.state.history), out / "curves.png")
     _architecture(model, out)
@@ -173,8 +172,3 @@ def _architecture(model: keras.Model, out: Path) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
         keras.utils.plot_model(model, str(out / "architecture.png"), show_shapes=True, dpi=80)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

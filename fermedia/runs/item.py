@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import fermedia
-from fermedia.errors import MediaError
+from fermedia.errors import FermediaError, MediaError
 from fermedia.files import shown, write_json
 from fermedia.media.photos import read_photo
 from fermedia.media.video import VideoReader
@@ -24,11 +25,15 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
-from fermedia.types import Frame, MediaInfo, MediaItem
+from fermedia.threads import ahead, cores, in_order
+from fermedia.types import Frame, MediaInfo, MediaItem, Picture
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
-from fermedia.vision.observe import observe
+from fermedia.vision.observe import Observer
 from fermedia.vision.track import Tracker
+
+#: Decoded frames that may wait to be looked at.
+_AHEAD = 4
 
 #: Called once with the expected number of frames (None if unknown), then with 1 after every frame.
 OnFrames = Callable[[int | None, int], None]
@@ -64,7 +69,8 @@ class Engine:
     def __init__(self, options: AnalyzeOptions) -> None:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
-        self.detector = FaceDetector(options.detection_confidence)
+        self._observer = Observer(self.classifier, lambda: FaceDetector(options.detection_confidence))
+        self._readers = ThreadPoolExecutor(cores(), "read")
 
     def __enter__(self) -> Engine:
         return self
@@ -72,7 +78,8 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.detector.close()
+        self._readers.shutdown(cancel_futures=True)
+        self._observer.close()
 
     def run(self, item: MediaItem, staging: Path, place: Path, on_frames: OnFrames) -> ItemResult:
         """Analyse ``item`` in the folder ``staging`` and move it to ``place``. What fails is in the result."""
@@ -94,6 +101,11 @@ class Engine:
             result.failures.append(Failure(str(item.key), error.stage, str(error)))
         except OSError as error:
             result.failures.append(Failure(str(item.key), "write", f"{shown(item.path)}: {error}"))
+        except FermediaError:  # not this item's: the model, the options
+            raise
+        except Exception as error:  # a fault of ours, or of a library's, costs its item and not the night's run
+            text = f"{shown(item.path)}: {type(error).__name__}: {error} (a fault in fermedia; please report it)"
+            result.failures.append(Failure(str(item.key), "internal", text))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return result
@@ -107,7 +119,7 @@ class Engine:
                 film = FilmWriter(staging / "annotated.mp4", item.path, reader.info, options.start, options.end)
                 sinks.append(stack.enter_context(film))
             on_frames(_expected(reader.info, options), 0)
-            self._look(reader.frames(options), Tracker(), sinks, result, on_frames)
+            self._look(ahead(reader.frames(options), _AHEAD), Tracker(), sinks, result, on_frames)
         warning, info = reader.warning, reader.info
         if not result.frames:
             raise MediaError(f"{shown(item.path)}: {warning or 'holds no frame in the chosen span'}", "decode")
@@ -117,14 +129,14 @@ class Engine:
         return {"media": _plain(info), "warning": warning}
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
-        def frames() -> Iterator[Frame]:
-            for index, path in enumerate(item.files):
-                try:
-                    picture = read_photo(path)
-                except MediaError as error:
-                    result.failures.append(Failure(str(item.key / path.name), error.stage, str(error)))
-                    continue
-                yield Frame(index, None, picture, name=path.name)
+        def frames() -> Generator[Frame]:
+            pictures = in_order(self._readers, _read, item.files, lambda _: 1, cores())
+            with closing(pictures):
+                for index, (path, picture) in enumerate(zip(item.files, pictures, strict=True)):
+                    if isinstance(picture, MediaError):
+                        result.failures.append(Failure(str(item.key / path.name), picture.stage, str(picture)))
+                    else:
+                        yield Frame(index, None, picture, name=path.name)
 
         on_frames(len(item.files), 0)
         with ExitStack() as stack:
@@ -136,23 +148,24 @@ class Engine:
 
     def _look(
         self,
-        frames: Iterator[Frame],
+        frames: Generator[Frame],
         tracker: Tracker | None,
         sinks: list[Any],
         result: ItemResult,
         on_frames: OnFrames,
     ) -> None:
-        for frame, observations in observe(frames, self.detector, self.classifier, tracker):
-            for sink in sinks:
-                sink.write(frame, observations)
-            result.frames += 1
-            if observations is not None:
-                result.analysed += 1
-                result.with_face += bool(observations)
-                result.faces += len(observations)
-            if frame.time is not None:
-                result.end = frame.time + (frame.duration or 0)
-            on_frames(None, 1)
+        with closing(frames), closing(self._observer.observe(frames, tracker)) as observed:
+            for frame, observations in observed:
+                for sink in sinks:
+                    sink.write(frame, observations)
+                result.frames += 1
+                if observations is not None:
+                    result.analysed += 1
+                    result.with_face += bool(observations)
+                    result.faces += len(observations)
+                if frame.time is not None:
+                    result.end = frame.time + (frame.duration or 0)
+                on_frames(None, 1)
 
     def _describe(self, path: Path, result: ItemResult, details: dict[str, Any]) -> None:
         record = {
@@ -169,6 +182,14 @@ class Engine:
             **details,
         }
         write_json(path, record)
+
+
+def _read(path: Path) -> Picture | MediaError:
+    """A photo, or why there is none: the others of its folder go on."""
+    try:
+        return read_photo(path)
+    except MediaError as error:
+        return error
 
 
 def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:

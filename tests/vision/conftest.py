@@ -8,6 +8,7 @@ import pytest
 
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
+from fermedia.vision.observe import Observer
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,9 @@ def detector() -> Iterator[FaceDetector]:
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
     return Classifier.load()
+
+
+@pytest.fixture(scope="session")
+def observer(classifier: Classifier) -> Iterator[Observer]:
+    with Observer(classifier, threads=2) as made:
+        yield made

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from fermedia.errors import ModelError
 from fermedia.pictures import ArrayPicture
-from fermedia.types import Frame, Observation
+from fermedia.types import Face, Frame, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.framing import crop_face
-from fermedia.vision.observe import MOST_WAITING, observe
+from fermedia.vision.observe import MOST_FRAMES, MOST_PIXELS, Observer
 from fermedia.vision.track import Tracker
 from tests.films import Image, background
 from tests.vision.scenes import scene
@@ -34,8 +37,8 @@ def frames(pictures: Sequence[Image]) -> Iterator[Frame]:
         yield Frame(n, n / 25, ArrayPicture(picture), 0.04)
 
 
-def test_each_face_gets_its_own_prediction(detector: FaceDetector, classifier: Classifier) -> None:
-    ((frame, found),) = observe(frames([crowd()]), detector, classifier)
+def test_each_face_gets_its_own_prediction(observer: Observer, classifier: Classifier) -> None:
+    ((frame, found),) = observer.observe(frames([crowd()]))
     assert found is not None
     assert [o.face_id for o in found] == [0, 1, 2]
     assert [round(o.face.box.center[0], -2) for o in found] == [500, 100, 300]  # largest first
@@ -46,16 +49,16 @@ def test_each_face_gets_its_own_prediction(detector: FaceDetector, classifier: C
         assert (observation.probabilities == alone).all()
 
 
-def test_results_do_not_depend_on_the_frames_around(detector: FaceDetector, classifier: Classifier) -> None:
+def test_results_do_not_depend_on_the_frames_around(observer: Observer) -> None:
     rng = np.random.default_rng(0)
     pictures = [
         scene((320, 240), [(rng.integers(80, 240), 120, rng.integers(60, 130))][: int(rng.integers(0, 2))])[0]
         for _ in range(2 * BATCH + 5)
     ]
-    together = list(observe(frames(pictures), detector, classifier))
+    together = list(observer.observe(frames(pictures)))
     assert {len(found or ()) for _, found in together} == {0, 1}
     for n, picture in enumerate(pictures):
-        ((_, alone),) = observe(frames([picture]), detector, classifier)
+        ((_, alone),) = observer.observe(frames([picture]))
         same(alone, together[n][1])
 
 
@@ -67,18 +70,16 @@ def same(one: list[Observation] | None, other: list[Observation] | None) -> None
         assert (a.probabilities == b.probabilities).all()
 
 
-@pytest.mark.parametrize("count", [0, 1, BATCH - 1, BATCH, BATCH + 1, MOST_WAITING, MOST_WAITING + 3])
+@pytest.mark.parametrize("count", [0, 1, BATCH - 1, BATCH, BATCH + 1, MOST_FRAMES, MOST_FRAMES + 3])
 @pytest.mark.parametrize("with_face", [True, False])
-def test_every_frame_once_and_in_order(
-    detector: FaceDetector, classifier: Classifier, count: int, with_face: bool
-) -> None:
+def test_every_frame_once_and_in_order(observer: Observer, count: int, with_face: bool) -> None:
     picture = scene((160, 120), [(80, 60, 60)] if with_face else [])[0]
-    given = list(observe(frames([picture] * count), detector, classifier, Tracker()))
+    given = list(observer.observe(frames([picture] * count), Tracker()))
     assert [frame.index for frame, _ in given] == list(range(count))
     assert [len(found or ()) for _, found in given] == [int(with_face)] * count
 
 
-def test_frames_that_are_not_sampled_pass_through(detector: FaceDetector, classifier: Classifier) -> None:
+def test_frames_that_are_not_sampled_pass_through(observer: Observer) -> None:
     class Unseen(ArrayPicture):
         def rgb(self, size: tuple[int, int] | None = None) -> Image:
             raise AssertionError("this frame was not to be looked at")
@@ -86,21 +87,19 @@ def test_frames_that_are_not_sampled_pass_through(detector: FaceDetector, classi
     picture = scene((160, 120), [(80, 60, 60)])[0]
     sampled = [n % 3 == 0 for n in range(20)]
     film = (Frame(n, n / 25, (ArrayPicture if look else Unseen)(picture), 0.04, look) for n, look in enumerate(sampled))
-    given = list(observe(film, detector, classifier, Tracker()))
+    given = list(observer.observe(film, Tracker()))
     assert [frame.index for frame, _ in given] == list(range(20))
     assert [found is not None for _, found in given] == sampled
     assert {o.face_id for _, found in given for o in found or ()} == {0}
 
 
-def test_a_frame_without_a_face_has_an_empty_list(detector: FaceDetector, classifier: Classifier) -> None:
-    ((_, found),) = observe(frames([background((160, 120))]), detector, classifier)
+def test_a_frame_without_a_face_has_an_empty_list(observer: Observer) -> None:
+    ((_, found),) = observer.observe(frames([background((160, 120))]))
     assert found == []
 
 
 @pytest.mark.parametrize("with_face", [True, False])
-def test_frames_are_taken_as_they_are_asked_for(
-    detector: FaceDetector, classifier: Classifier, with_face: bool
-) -> None:
+def test_frames_are_taken_as_they_are_asked_for(observer: Observer, with_face: bool) -> None:
     picture = ArrayPicture(scene((160, 120), [(80, 60, 60)] if with_face else [])[0])
     taken = 0
 
@@ -110,27 +109,86 @@ def test_frames_are_taken_as_they_are_asked_for(
             taken += 1
             yield Frame(taken - 1, taken / 25, picture)
 
-    looked = observe(endless(), detector, classifier, Tracker())
+    looked = observer.observe(endless(), Tracker())
     assert taken == 0
-    for given in range(1, 3 * MOST_WAITING):
+    for given in range(1, 3 * MOST_FRAMES):
         next(looked)
-        assert taken - given < MOST_WAITING
+        assert taken - given <= 2 * MOST_FRAMES
 
 
-def test_ids_follow_people_and_sort_the_faces(detector: FaceDetector, classifier: Classifier) -> None:
+def test_ids_follow_people_and_sort_the_faces(observer: Observer) -> None:
     """The small face comes first; a larger one joins and would be first by size."""
     pictures = [
         scene((480, 240), [(100 + 4 * n, 120, 60)] + ([(360, 120, 110)] if n >= 3 else []))[0] for n in range(10)
     ]
-    given = [found for _, found in observe(frames(pictures), detector, classifier, Tracker())]
+    given = [found for _, found in observer.observe(frames(pictures), Tracker())]
     assert [[o.face_id for o in found or ()] for found in given] == [[0]] * 3 + [[0, 1]] * 7
     assert all((found or [])[0].face.box.width < 80 for found in given)
 
 
-def test_an_error_in_the_frames_comes_out(detector: FaceDetector, classifier: Classifier) -> None:
+def test_an_error_in_the_frames_comes_out(observer: Observer) -> None:
     def broken() -> Iterator[Frame]:
         yield from frames([background((160, 120))] * 2)
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="disk"):
-        list(observe(broken(), detector, classifier))
+        list(observer.observe(broken()))
+
+
+def test_fewer_large_frames_are_held(observer: Observer) -> None:
+    picture = ArrayPicture(background((3840, 2160)))
+    taken = 0
+
+    def endless() -> Iterator[Frame]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Frame(taken - 1, taken / 25, picture)
+
+    with closing(observer.observe(endless(), Tracker())) as looked:
+        for given in range(1, 12):
+            next(looked)
+            assert (taken - given) * picture.width * picture.height <= 2 * MOST_PIXELS + picture.width * picture.height
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_how_many_threads_look_changes_nothing(observer: Observer, classifier: Classifier, threads: int) -> None:
+    pictures = [scene((480, 240), [(60 + 9 * n, 120, 60), (420 - 9 * n, 130, 80)])[0] for n in range(30)]
+    expected = [found for _, found in observer.observe(frames(pictures), Tracker())]
+    with Observer(classifier, threads=threads) as other:
+        given = [found for _, found in other.observe(frames(pictures), Tracker())]
+    assert any(len(found or ()) == 2 for found in expected)
+    for one, two in zip(expected, given, strict=True):
+        same(one, two)
+        assert [o.face_id for o in one or ()] == [o.face_id for o in two or ()]
+
+
+def test_a_detector_that_fails_stops_everything(classifier: Classifier) -> None:
+    class Failing(FaceDetector):
+        seen = 0
+
+        def detect(self, image: Any) -> list[Face]:
+            Failing.seen += 1
+            if Failing.seen == 50:
+                raise RuntimeError("frame 50")
+            return super().detect(image)
+
+    taken = 0
+
+    def endless() -> Iterator[Frame]:
+        nonlocal taken
+        for frame in frames([background((160, 120))] * 10_000):
+            taken += 1
+            yield frame
+
+    with Observer(classifier, Failing, threads=2) as observer, pytest.raises(RuntimeError, match="frame 50"):
+        list(observer.observe(endless(), Tracker()))
+    assert taken <= 50 + 2 * MOST_FRAMES
+
+
+def test_a_model_that_is_missing_shows_at_once(classifier: Classifier) -> None:
+    def missing() -> FaceDetector:
+        raise ModelError("gone")
+
+    with pytest.raises(ModelError, match="gone"):
+        Observer(classifier, missing)

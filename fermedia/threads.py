@@ -1,0 +1,99 @@
+"""Work that overlaps: one stage a thread, a bounded number of things between them, errors carried out.
+
+Decoding, the networks and encoding release the interpreter lock, so threads are enough. Both functions are
+generators; closing them (or the error of whoever uses them) stops what they began and waits for it, so that nothing
+goes on behind the back of a caller who has given up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future, wait
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ahead(items: Iterable[T], depth: int) -> Generator[T]:
+    """The same items, made by a thread of its own that is at most ``depth`` of them ahead.
+
+    What ``items`` raises is raised here, after the items before it. A generator is closed in its thread.
+    """
+    made: SimpleQueue[tuple[T | None, BaseException | None, bool]] = SimpleQueue()
+    room = Semaphore(depth)
+    stopped = False
+
+    def make() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                made.put((item, None, False))
+                room.acquire()
+                if stopped:
+                    break
+        except BaseException as raised:  # whatever it is, the caller must hear of it
+            error = raised
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+            made.put((None, error, True))
+
+    thread = Thread(target=make, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, ended = made.get()
+            if error is not None:
+                raise error
+            if ended:
+                return
+            yield item  # type: ignore[misc]  # only the last one is None
+            room.release()
+    finally:
+        stopped = True
+        room.release()
+        thread.join()
+
+
+def in_order(
+    pool: Executor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    weigh: Callable[[T], float],
+    limit: float,
+) -> Generator[R]:
+    """``function`` of each item, done by the pool's threads, given in the items' order.
+
+    At most about as many are begun and not yet given as weigh ``limit`` together, and always one.
+    """
+    waiting: deque[tuple[Future[R], float]] = deque()
+    held = 0.0
+    try:
+        for item in items:
+            weight = weigh(item)
+            while waiting and held + weight > limit:
+                future, lighter = waiting.popleft()
+                held -= lighter
+                yield future.result()
+            waiting.append((pool.submit(function, item), weight))
+            held += weight
+            # The item is the pool's now: holding it here would keep one more picture than the limit allows.
+            del item
+        while waiting:
+            yield waiting.popleft()[0].result()
+    finally:
+        for future, _ in waiting:
+            future.cancel()
+        wait([future for future, _ in waiting])
+        if isinstance(items, Generator):
+            items.close()

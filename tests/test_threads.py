@@ -1,0 +1,173 @@
+"""Stages in threads: order, bounds, errors, and that nothing is left running."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from fermedia.threads import ahead, cores, in_order
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as made:
+        yield made
+
+
+def settle(condition: object) -> None:
+    """Wait for something that another thread is about to do."""
+    until = time.monotonic() + 5
+    while not condition() and time.monotonic() < until:  # type: ignore[operator]
+        time.sleep(0.002)
+
+
+class Source:
+    """Numbers that remember who made them, how many, and whether the generator was closed."""
+
+    def __init__(self, count: int, fails_at: int | None = None) -> None:
+        self.made, self.closed = 0, False
+        self.threads: set[int] = set()
+        self.count, self.fails_at = count, fails_at
+
+    def items(self) -> Generator[int]:
+        try:
+            for number in range(self.count):
+                self.threads.add(threading.get_ident())
+                if number == self.fails_at:
+                    raise OSError("the disk is gone")
+                self.made += 1
+                yield number
+        finally:
+            self.closed = True
+            self.threads.add(threading.get_ident())
+
+
+def running() -> int:
+    return sum(thread.name == "ahead" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 50])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_ahead_gives_everything_in_order(count: int, depth: int) -> None:
+    source = Source(count)
+    assert list(ahead(source.items(), depth)) == list(range(count))
+    assert running() == 0
+
+
+def test_ahead_works_in_a_thread_of_its_own_and_keeps_its_distance() -> None:
+    source = Source(100)
+    with closing(ahead(source.items(), 3)) as items:
+        assert next(items) == 0
+        settle(lambda: source.made >= 4)
+        time.sleep(0.05)
+        assert source.made == 4  # the one in hand, and three
+        assert [next(items) for _ in range(10)] == list(range(1, 11))
+        settle(lambda: source.made >= 14)
+        time.sleep(0.05)
+        assert source.made == 14
+    assert source.threads.isdisjoint({threading.get_ident()})
+
+
+def test_ahead_that_is_given_up_stops_and_closes_its_source() -> None:
+    source = Source(10**9)
+    items = ahead(source.items(), 2)
+    next(items)
+    items.close()
+    assert source.closed
+    assert running() == 0
+
+
+def test_an_error_comes_out_after_what_was_made_before_it() -> None:
+    source = Source(10, fails_at=5)
+    items = ahead(source.items(), 2)
+    assert [next(items) for _ in range(5)] == list(range(5))
+    with pytest.raises(OSError, match="disk is gone"):
+        next(items)
+    assert source.closed
+    assert running() == 0
+
+
+def test_in_order_is_parallel_and_keeps_the_order(pool: ThreadPoolExecutor) -> None:
+    barrier = threading.Barrier(3, timeout=5)  # passed only by three at a time
+
+    def work(number: int) -> int:
+        barrier.wait()
+        time.sleep(0.01 * (3 - number % 3))
+        return number * number
+
+    assert list(in_order(pool, work, range(12), lambda _: 1, 3)) == [n * n for n in range(12)]
+
+
+def test_in_order_holds_no_more_than_the_limit(pool: ThreadPoolExecutor) -> None:
+    source, weights = Source(40), [1, 5, 2, 9, 30, 1]
+    for number in in_order(pool, lambda n: n, source.items(), lambda n: weights[n % 6], 10):
+        begun = [weights[n % 6] for n in range(number + 1, source.made - 1)]  # the last one made may wait outside
+        assert sum(begun) <= 10 or len(begun) == 1
+    assert number == 39
+
+
+def test_in_order_takes_what_is_heavier_than_the_limit(pool: ThreadPoolExecutor) -> None:
+    assert list(in_order(pool, lambda n: n, range(4), lambda _: 100, 10)) == [0, 1, 2, 3]
+
+
+def test_an_error_in_the_work_stops_the_rest(pool: ThreadPoolExecutor) -> None:
+    source, done = Source(10**6), []
+
+    def work(number: int) -> int:
+        done.append(number)
+        if number == 3:
+            raise RuntimeError("frame 3")
+        return number
+
+    items = in_order(pool, work, source.items(), lambda _: 1, 4)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="frame 3"):
+        next(items)
+    assert source.closed
+    assert len(done) <= source.made < 12
+    left = len(done)
+    time.sleep(0.05)
+    assert len(done) == left
+
+
+def test_in_order_that_is_given_up_waits_for_what_has_begun(pool: ThreadPoolExecutor) -> None:
+    running: set[int] = set()
+
+    def work(number: int) -> int:
+        running.add(number)
+        time.sleep(0.03)
+        running.discard(number)
+        return number
+
+    source = Source(1000)
+    with closing(in_order(pool, work, source.items(), lambda _: 1, 6)) as items:
+        next(items)
+    assert not running
+    assert source.closed
+    assert source.made < 12
+
+
+def test_the_stages_end_together(pool: ThreadPoolExecutor) -> None:
+    """The order in which a film is read, looked at and written, and the writer fails."""
+    source = Source(10**6)
+
+    def write() -> None:
+        read = ahead(source.items(), 3)
+        with closing(read), closing(in_order(pool, lambda n: n, read, lambda _: 1, 3)) as looked:
+            for number in looked:
+                if number == 20:
+                    raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write()
+    assert source.closed
+    assert running() == 0
+
+
+def test_cores_are_those_that_may_be_used() -> None:
+    assert cores() >= 1

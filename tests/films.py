@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -112,27 +113,37 @@ def write_film(
     audio: str | None = None,
     audio_seconds: Fraction | float | None = None,
     audio_start: Fraction | float = 0,
+    silence: float = 0,
+    languages: Sequence[str] = (),
+    pixel: Fraction | None = None,
+    interlaced: bool = False,
     rotation: int = 0,
     hflip: bool = False,
     full_range: bool = False,
     colorspace: int | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """Encode RGB pictures; the container follows the path's suffix. Returns the path.
 
     ``times`` are the presentation times in seconds for a variable rate (else ``n / rate``); ``start`` is added to
     them, while the audio (a 440 Hz tone, ``audio`` names its encoder) begins at 0 and lasts as long as the film
-    unless ``audio_start`` and ``audio_seconds`` say otherwise. The pictures are given upright: with ``rotation``
-    (90, 180 or 270 degrees clockwise, what the player has to turn) and ``hflip`` they are stored turned and mirrored,
-    and the metadata says so, as phones do. ``colorspace`` (1 is BT.709, 6 BT.601) is tagged; by default the film is
-    untagged and of the kind that players then expect.
+    unless ``audio_start`` and ``audio_seconds`` say otherwise; its first ``silence`` seconds are still. Each of
+    ``languages`` has a track, the last is the default.
+
+    The pictures are given upright: with ``rotation`` (90, 180 or 270 degrees clockwise, what the player has to turn)
+    and ``hflip`` they are stored turned and mirrored, and the metadata says so, as phones do. ``pixel`` is the aspect
+    ratio of the stored pixels. With ``interlaced`` each picture is taken for two fields, the upper first.
+    ``colorspace`` (1 is BT.709, 6 BT.601) is tagged; by default the film is untagged and of the kind that players
+    then expect.
     """
     pictures = list(pictures)
     rate = Fraction(rate)
     times = [n / rate for n in range(len(pictures))] if times is None else list(times)
-    time_base = 1 / rate if times[-1:] == [(len(pictures) - 1) / rate] and not start else Fraction(1, 90000)
+    time_base = 1 / rate if all((time * rate).denominator == 1 for time in times) and not start else Fraction(1, 90000)
     with av.open(str(path), "w", options=container_options or {}) as container:
+        container.metadata.update(metadata or {})
         stream = container.add_stream(codec, rate=rate, options=_quick(codec) | (options or {}))
         stored = [_stored(picture, rotation, hflip) for picture in pictures]
         stream.height, stream.width = stored[0].shape[:2]
@@ -142,19 +153,26 @@ def write_film(
             stream.codec_context.color_range = 2
         if colorspace is not None:
             stream.codec_context.colorspace = colorspace
+        if pixel is not None:
+            stream.codec_context.sample_aspect_ratio = pixel
         if rotation or hflip:
             stream.set_display_rotation(-rotation, hflip=hflip)
         # Both streams must be there before the first packet is written.
-        tone = container.add_stream(audio, rate=48000, layout="stereo") if audio else None
+        tones = [container.add_stream(audio, rate=48000, layout="stereo") for _ in languages or "x"] if audio else []
+        for tone, language in zip(tones, languages, strict=False):
+            tone.metadata["language"] = language
+            tone.disposition = Disposition.default if language == languages[-1] else Disposition(0)
         for picture, time in zip(stored, times, strict=True):
             frame = _yuv(picture, pix_fmt, full_range, colorspace)
+            if interlaced:
+                frame = _fields(frame)
             frame.pts = round((time + Fraction(start)) / time_base)
             frame.time_base = time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if tone is not None:
+        for tone in tones:
             seconds = times[-1] + 1 / rate if audio_seconds is None else Fraction(audio_seconds)
-            _write_tone(container, tone, float(seconds), round(audio_start * 48000))
+            _write_tone(container, tone, float(seconds), round(audio_start * 48000), silence)
     return path
 
 
@@ -163,6 +181,7 @@ def _quick(codec: str) -> dict[str, str]:
         "libx264": {"preset": "veryfast", "crf": "18"},
         "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "b": "2M"},
+        "libsvtav1": {"preset": "12", "crf": "20"},
     }.get(codec, {})
 
 
@@ -179,6 +198,15 @@ def _yuv(picture: Image, pix_fmt: str, full_range: bool, colorspace: int | None)
     return frame.reformat(format=pix_fmt, dst_color_range=levels, dst_colorspace=colorspace)
 
 
+def _fields(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame, marked as interlaced, its upper field first."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    graph.link_nodes(source, graph.add("setfield", "tff"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
+
+
 def add_tone(container: av.container.OutputContainer, codec: str, seconds: Fraction) -> None:
     """Write 440 Hz in stereo, from 0, as a stream of its own."""
     stream = container.add_stream(codec, rate=48000, layout="stereo")
@@ -186,14 +214,14 @@ def add_tone(container: av.container.OutputContainer, codec: str, seconds: Fract
 
 
 def _write_tone(
-    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float, start: int = 0
+    container: av.container.OutputContainer, stream: av.AudioStream, seconds: float, start: int = 0, silence: float = 0
 ) -> None:
     samples = np.sin(2 * np.pi * 440 / 48000 * np.arange(round(seconds * 48000))).astype(np.float32) / 4
-    for begin in range(0, len(samples), 960):
-        block = samples[begin : begin + 960]
-        frame = av.AudioFrame.from_ndarray(np.stack([block, block]), format="fltp", layout="stereo")
-        frame.sample_rate = 48000
-        frame.pts = start + begin
-        frame.time_base = Fraction(1, 48000)
+    samples[: round(silence * 48000)] = 0
+    context = stream.codec_context
+    resampler = av.AudioResampler(context.format.name, "stereo", 48000, context.frame_size or 960)
+    whole = av.AudioFrame.from_ndarray(np.stack([samples, samples]), format="fltp", layout="stereo")
+    whole.sample_rate, whole.time_base, whole.pts = 48000, Fraction(1, 48000), start
+    for frame in [*resampler.resample(whole), *resampler.resample(None)]:
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

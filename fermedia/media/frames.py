@@ -1,17 +1,23 @@
-"""What a decoded frame of a video is: its pixels, upright, in 8-bit 4:2:0, with the meaning of their colours."""
+"""What a decoded frame of a video is: its pixels as a person sees them, in 8-bit 4:2:0, and what their colours mean."""
 
 from __future__ import annotations
 
+import tempfile
+import threading
+from contextlib import suppress
 from fractions import Fraction
-from functools import cached_property
 
 import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from fermedia.media import hdr
 from fermedia.types import Color, Gray, Picture
+
+Steps = list[tuple[str, dict[str, str]]]
+"""Filters of libavfilter and their options."""
 
 #: Pixel formats that are taken as they are; the second is the first in full range.
 _PLANAR_420 = ("yuv420p", "yuvj420p")
@@ -32,28 +38,49 @@ _MATRICES = {
 
 #: Rounded display matrix (a, b, c, d) -> degrees clockwise, and the filters of libavfilter that do the same. A vflip
 #: only makes the rows run backwards in memory; the filter after it writes them forwards.
-_TURNS: dict[tuple[int, int, int, int], tuple[int, list[tuple[str, str | None]]]] = {
+_TURNS: dict[tuple[int, int, int, int], tuple[int, Steps]] = {
     (1, 0, 0, 1): (0, []),
-    (-1, 0, 0, 1): (0, [("hflip", None)]),
-    (1, 0, 0, -1): (180, [("vflip", None), ("copy", None)]),
-    (-1, 0, 0, -1): (180, [("vflip", None), ("hflip", None)]),
-    (0, 1, -1, 0): (90, [("transpose", "clock")]),
-    (0, -1, 1, 0): (270, [("transpose", "cclock")]),
-    (0, 1, 1, 0): (90, [("transpose", "cclock_flip")]),
-    (0, -1, -1, 0): (270, [("transpose", "clock_flip")]),
+    (-1, 0, 0, 1): (0, [("hflip", {})]),
+    (1, 0, 0, -1): (180, [("vflip", {}), ("copy", {})]),
+    (-1, 0, 0, -1): (180, [("vflip", {}), ("hflip", {})]),
+    (0, 1, -1, 0): (90, [("transpose", {"dir": "clock"})]),
+    (0, -1, 1, 0): (270, [("transpose", {"dir": "cclock"})]),
+    (0, 1, 1, 0): (90, [("transpose", {"dir": "cclock_flip"})]),
+    (0, -1, -1, 0): (270, [("transpose", {"dir": "clock_flip"})]),
 }
 
 
+#: Pixels longer or flatter than this are a mistake of the file's: they are taken for square.
+_LONGEST_PIXEL = 10
+
+#: Sides, in pixels, of the smallest picture that FFmpeg deinterlaces.
+_LEAST_INTERLACED = 4
+
+#: Pixels longer or flatter than this are a mistake of the file's: they are taken for square.
+_LONGEST_PIXEL = 10
+
+#: Sides, in pixels, of the smallest picture that FFmpeg deinterlaces.
+_LEAST_INTERLACED = 4
+
+
 class VideoPicture(Picture):
-    """A decoded frame: 8-bit planar 4:2:0, upright.
+    """A decoded frame: 8-bit planar 4:2:0, upright, of square pixels and standard range.
 
     ``frame`` is an ``av.VideoFrame`` of format yuv420p (or yuvj420p, which is the same in full range). Its planes may
     have padded rows, and the decoder may still read them: copy, never write into them. Chroma planes of odd sizes
-    are rounded up.
+    are rounded up. The tags of its colours are ``colorspace``, ``primaries`` and ``transfer`` (FFmpeg's numbers).
+
+    It stands for itself, whatever becomes of its reader, and several threads may read it at once.
     """
 
     def __init__(self, frame: av.VideoFrame) -> None:
         self.frame = frame
+        #: Whether luma is 0..255 rather than 16..235.
+        self.full_range = _full_range(frame)
+        self.colorspace, self.primaries, self.transfer = frame.colorspace, frame.color_primaries, frame.color_trc
+        self._matrix = _matrix(frame)
+        self._gray: Gray | None = None
+        self._lock = threading.Lock()  # PyAV changes a frame's tags for the moment in which it is converted
 
     @property
     def width(self) -> int:
@@ -64,87 +91,165 @@ class VideoPicture(Picture):
         return self.frame.height
 
     @property
-    def full_range(self) -> bool:
-        """Whether luma is 0..255 rather than 16..235."""
-        return _full_range(self.frame)
-
-    @property
     def bt709(self) -> bool:
         """Whether the colours are BT.709's; BT.601's (or a rarer matrix) if not."""
-        return _matrix(self.frame) is Colorspace.ITU709
-
-    @cached_property
-    def _gray(self) -> Gray:
-        plane = self.frame.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(self.height, plane.line_size)[:, : self.width]
-        return rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
+        return self._matrix is Colorspace.ITU709
 
     def gray(self) -> Gray:
         """The luma, expanded to 0..255; C-contiguous."""
+        if self._gray is None:
+            plane = self.frame.planes[0]
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+            rows = rows[: self.height, : self.width]
+            self._gray = rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
         return self._gray
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""
         width, height = size or (self.width, self.height)
         shrinks = width < self.width or height < self.height
-        frame = self.frame.reformat(
-            width,
-            height,
-            "rgb24",
-            src_colorspace=_matrix(self.frame),
-            src_color_range=_range(self.full_range),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
-        )
+        with self._lock:
+            frame = _converter.own.reformat(
+                self.frame,
+                width,
+                height,
+                "rgb24",
+                src_colorspace=self._matrix,
+                src_color_range=_range(self.full_range),
+                dst_color_range=ColorRange.JPEG,
+                interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+            )
         return np.ascontiguousarray(frame.to_ndarray())  # rows may be padded
 
 
-class Upright:
-    """Turns the decoded frames of one stream into upright 8-bit 4:2:0 of one size.
+class _Converter(threading.local):
+    """Each thread's own: making one costs more than many a conversion."""
 
-    Alpha is dropped. ``rotation`` is how many degrees clockwise the stored picture is turned; ``size`` is the upright
-    (width, height), the first frame's: should later ones differ, they are scaled, as players do.
+    def __init__(self) -> None:
+        self.own = VideoReformatter()
+
+
+_converter = _Converter()
+
+
+class Upright:
+    """Turns the decoded frames of one stream into what a person sees: upright 8-bit 4:2:0 of one size.
+
+    Interlaced frames become whole ones, pixels square, high dynamic range standard; alpha is dropped. ``pixel`` is the
+    stream's pixel aspect ratio, None for square: the shorter side of the pixels is stretched, as players do, to an
+    even number of them. ``rotation`` is how many degrees clockwise the stored picture is turned; ``size`` is the
+    resulting (width, height), the first frame's: should later ones differ, they are scaled.
+
+    Frames come out in order, one for one, but later: an interlaced one waits for its successor.
     """
 
-    def __init__(self, first: av.VideoFrame) -> None:
-        self._stored = first.width, first.height
-        self.rotation, self._filters = _TURNS[_display_matrix(first)]
-        self.size = self._stored[::-1] if self.rotation in (90, 270) else self._stored
+    def __init__(self, first: av.VideoFrame, pixel: Fraction | None = None) -> None:
+        self._square = _square(first.width, first.height, pixel)
+        self.rotation, self._turn = _TURNS[_display_matrix(first)]
+        self.size = self._square[::-1] if self.rotation in (90, 270) else self._square
+        self._interlaced = False
+        self._kind: tuple[object, ...] = ()
         self._graph: av.filter.Graph | None = None
 
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        frame = self._planar_420(frame)
-        if not self._filters:
-            return frame
+    def __call__(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
+        """Take a frame; give those that are ready."""
+        self._interlaced = self._interlaced or (
+            frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST_INTERLACED
+        )
+        tags = frame.colorspace, frame.color_range, frame.color_trc
+        kind = (self._interlaced, frame.format.name, frame.width, frame.height, *tags)
+        ready = []
+        if kind != self._kind:
+            ready = self.rest()
+            self._kind = kind
+            steps = self._steps(frame)
+            self._graph = _graph(frame, steps) if steps else None
         if self._graph is None:
-            self._graph = self._build(frame)
+            return [*ready, frame]
         self._graph.vpush(frame)
-        return self._graph.vpull()
+        return ready + _pulled(self._graph)
 
-    def _planar_420(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if frame.format.name in _PLANAR_420 and (frame.width, frame.height) == self._stored:
-            return frame
-        levels = _range(_full_range(frame))
-        matrix = _matrix(frame)
-        width, height = self._stored
-        return frame.reformat(
-            width,
-            height,
-            "yuv420p",
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            src_color_range=levels,
-            dst_color_range=levels,
-        )
+    def rest(self) -> list[av.VideoFrame]:
+        """What still waits, when no frame follows."""
+        graph, self._graph, self._kind = self._graph, None, ()
+        if graph is None:
+            return []
+        graph.vpush(None)
+        return _pulled(graph)
 
-    def _build(self, frame: av.VideoFrame) -> av.filter.Graph:
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
-        )
-        nodes = [graph.add(name, argument) for name, argument in self._filters]
-        graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
-        return graph
+    def _steps(self, frame: av.VideoFrame) -> Steps:
+        width, height = self._square
+        size = {"w": str(width), "h": str(height), "flags": "bicubic"}
+        steps: Steps = []
+        if self._interlaced:
+            steps.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
+        if frame.color_trc in (hdr.PQ, hdr.HLG) and not frame.format.is_rgb:
+            steps += _standard_range(frame, size)
+        elif frame.format.name not in _PLANAR_420 or (frame.width, frame.height) != self._square:
+            steps += _planar_420(frame, size)
+        return steps + self._turn
+
+
+def _square(width: int, height: int, pixel: Fraction | None) -> tuple[int, int]:
+    """The size in square pixels."""
+    if pixel is None or not Fraction(1, _LONGEST_PIXEL) <= pixel <= _LONGEST_PIXEL:
+        return width, height
+    if width * pixel >= width + 1:
+        return 2 * round(width * pixel / 2), height
+    if height / pixel >= height + 1:
+        return width, 2 * round(height / pixel / 2)
+    return width, height
+
+
+def _planar_420(frame: av.VideoFrame, size: dict[str, str]) -> Steps:
+    """To 4:2:0 of this size, with the same meaning of its colours."""
+    # Colorspace has FFmpeg's own numbers.
+    matrix, levels = str(int(_matrix(frame))), str(int(_range(_full_range(frame))))
+    options = size | {"out_color_matrix": matrix, "out_range": levels}
+    if not frame.format.is_rgb:
+        options |= {"in_color_matrix": matrix, "in_range": levels}
+    return [("scale", options), ("format", {"pix_fmts": "yuv420p"})]
+
+
+def _standard_range(frame: av.VideoFrame, size: dict[str, str]) -> Steps:
+    """To 4:2:0 of this size in BT.709. The table is applied to floats, for which the filter is fastest."""
+    matrix = _MATRICES.get(frame.colorspace, Colorspace.BT2020)
+    return [
+        ("scale", size | {"in_color_matrix": str(int(matrix)), "in_range": str(int(_range(_full_range(frame))))}),
+        ("format", {"pix_fmts": "gbrpf32"}),
+        ("lut3d", {"file": hdr.sdr_table(frame.color_trc)}),
+        ("scale", {"flags": "bicubic", "out_color_matrix": "bt709", "out_range": "tv"}),
+        ("format", {"pix_fmts": "yuv420p"}),
+        ("setparams", {"color_primaries": "bt709", "color_trc": "bt709"}),
+    ]
+
+
+def _graph(frame: av.VideoFrame, steps: Steps) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    size = f"{frame.width}x{frame.height}"
+    tags = {"colorspace": str(frame.colorspace), "range": str(frame.color_range)}
+    source = graph.add("buffer", video_size=size, pix_fmt=frame.format.name, time_base="1/1000", **tags)
+    nodes = [
+        _lut3d(graph, options["file"]) if name == "lut3d" else graph.add(name, **options) for name, options in steps
+    ]
+    graph.link_nodes(source, *nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def _lut3d(graph: av.filter.Graph, table: str) -> av.filter.context.FilterContext:
+    """The filter reads its table, once, from a file."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cube") as file:
+        file.write(table)
+        file.flush()
+        return graph.add("lut3d", file=file.name)
+
+
+def _pulled(graph: av.filter.Graph) -> list[av.VideoFrame]:
+    frames = []
+    with suppress(av.error.BlockingIOError, av.error.EOFError):
+        while True:
+            frames.append(graph.vpull())
+    return frames
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +15,11 @@ from av.stream import Disposition
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
+from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length
 from fermedia.media.frames import Upright, VideoPicture
+from fermedia.media.sampling import Chosen, exact
 from fermedia.options import Sampling
-from fermedia.types import Frame, MediaInfo
-
-#: Matroska rounds times to milliseconds: a frame this little before a moment counts as at it. Seconds.
-_ROUNDING = Fraction(1, 2000)
+from fermedia.types import Frame, MediaInfo, Picture
 
 #: A film that ends earlier than its header says by more than this (seconds, and frames) has broken off.
 _SHORTFALL = Fraction(1, 10), 3
@@ -29,6 +29,10 @@ _NOT_FILMS = {"concat", "concatf", "dash", "hls", "tty"}
 
 #: Formats that may begin anywhere: what cannot be decoded before their first key frame is no damage.
 _BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
+
+
+class _DamagedError(Exception):
+    """Something cannot be decoded."""
 
 
 class VideoReader:
@@ -73,6 +77,14 @@ class VideoReader:
 
     def _open(self) -> None:
         self._started = False
+        self._open_container()
+        try:
+            self._begin()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open_container(self) -> None:
         self._errors = 0
         self._failure: str | None = None
         try:
@@ -81,29 +93,27 @@ class VideoReader:
             self._container = av.open(path, options=options, metadata_errors="replace")
         except av.FFmpegError as error:
             raise MediaError(f"{shown(self.path)}: {_reason(self.path, error)}") from error
-        try:
-            self._begin()
-        except BaseException:
-            self._container.close()
-            raise
 
     def _begin(self) -> None:
         """Choose the stream and decode its first frame, which tells the size and how it is turned."""
-        self._stream = stream = _video_stream(self._container, self.path)
+        self._stream = _video_stream(self._container, self.path)
+        self._is_avi = self._container.format.name == "avi"
+        self._indexed = AviIndex(self._stream, self.path).count if self._is_avi else 0
         self._decoded = self._decode()
         first = next(self._decoded, None)
         if first is None:
             reason = f" ({self._failure})" if self._failure else ""
             raise MediaError(f"{shown(self.path)}: no picture in it can be decoded{reason}", "decode")
         self._decoded = chain([first], self._decoded)
+        stream = self._stream  # not before: a damaged film has been opened again
         self._base = stream.time_base or Fraction(1, 90000)
         self._rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-        self._is_avi = self._container.format.name == "avi"
         self._origin = self._find_origin(first)
-        self._upright = Upright(first)
-        length, own = _length(self._container, stream)
+        self._upright = Upright(first, stream.sample_aspect_ratio)
+        length, own = film_length(self._container, stream)
         start = max((stream.start_time or 0) * self._base - self._origin, Fraction(0))
         self._claimed_end = start + length if length and own else None
+        self._indexed_end = start + self._indexed / self._rate if self._indexed else None
         width, height = self._upright.size
         sound = next((s for s in self._container.streams.audio if s.codec_context), None)
         self.info = MediaInfo(
@@ -138,7 +148,27 @@ class VideoReader:
     # -- decoding ---------------------------------------------------------------------------------------------------
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame that can be decoded, in the order shown; errors are counted and stepped over."""
+        """Every frame that can be decoded, in the order shown; errors are counted and stepped over.
+
+        While several frames are decoded at once, an error costs those that follow: PyAV then leaves them where they
+        are, and the decoder takes no more. So a damaged film is begun again, frame by frame.
+        """
+        given = 0
+        try:
+            for frame in self._decoded_packets(at_once=True):
+                given += 1
+                yield frame
+            return
+        except _DamagedError:
+            self._container.close()
+        self._open_container()
+        self._stream = _video_stream(self._container, self.path)
+        self._stream.codec_context.thread_count = 1
+        yield from islice(self._decoded_packets(at_once=False), given, None)
+        self._errors = max(self._errors, 1)
+
+    def _decoded_packets(self, at_once: bool) -> Iterator[av.VideoFrame]:
+        index = AviIndex(self._stream, self.path) if self._is_avi else None
         packets = self._container.demux(self._stream)
         packet: av.Packet | None
         begun = self._container.format.name not in _BROADCASTS
@@ -150,11 +180,16 @@ class VideoReader:
                 self._failure = _words(error)
                 packet = None
             begun = begun or (packet is not None and packet.is_keyframe)
+            if packet is not None and packet.size:
+                self._errors += begun and packet.is_corrupt
+                self._errors += index is not None and index.place(packet)
             try:
                 frames = self._stream.decode(packet)
             except av.error.EOFError:  # drained before
                 frames = []
             except av.FFmpegError as error:
+                if at_once and (begun or isinstance(error, av.error.BlockingIOError)):
+                    raise _DamagedError from error
                 self._errors += begun
                 self._failure = _words(error)
                 frames = []
@@ -179,27 +214,42 @@ class VideoReader:
         self.warning = self._judge(expected or Fraction(0))
 
     def _sampled(self, sampling: Sampling) -> Iterator[Frame]:
-        start = _exact(sampling.start or 0)
-        end = None if sampling.end is None else _exact(sampling.end)
-        chosen = _Chosen(sampling, start)
+        start = exact(sampling.start or 0)
+        end = None if sampling.end is None else exact(sampling.end)
+        chosen = Chosen(sampling, start)
+        waiting: deque[Callable[[Picture], Frame]] = deque()
         for index, (time, duration, frame) in enumerate(self._timed()):
             if end is not None and time >= end:
                 self.warning = self._damage()
-                return
+                break
             if time < start:
                 continue
-            try:
-                picture = VideoPicture(self._upright(frame))
-            except av.FFmpegError as error:
-                raise MediaError(f"{shown(self.path)}: frame {index} cannot be converted ({_words(error)})") from error
             shown_for = None if duration is None else float(duration)
-            yield Frame(index, float(time), picture, shown_for, chosen(time))
+            waiting.append(partial(Frame, index, float(time), duration=shown_for, sampled=chosen(time)))
+            yield from self._pictured(waiting, partial(self._upright, frame))
+        yield from self._pictured(waiting, self._upright.rest)
+
+    def _pictured(
+        self, waiting: deque[Callable[[Picture], Frame]], convert: Callable[[], list[av.VideoFrame]]
+    ) -> Iterator[Frame]:
+        """The first of ``waiting`` with the pictures that ``convert`` gives; they may come later than their times."""
+        try:
+            pictures = convert()
+        except av.FFmpegError as error:
+            raise MediaError(f"{shown(self.path)}: a frame cannot be converted ({_words(error)})") from error
+        for picture in pictures:
+            yield waiting.popleft()(VideoPicture(picture))
 
     def _judge(self, end: Fraction) -> str | None:
         """What was wrong with the whole film that ended at ``end`` seconds; None if nothing was."""
         seconds, frames = _SHORTFALL
-        if self._claimed_end is not None and self._claimed_end - end > max(seconds, frames / self._rate):
+        least = max(seconds, frames / self._rate)
+        # The header of an AVI may be wrong; one that ends where its index ends is whole.
+        is_whole = self._indexed_end is not None and abs(self._indexed_end - end) <= least
+        if self._claimed_end is not None and self._claimed_end - end > least and not is_whole:
             return f"breaks off at {float(end):.2f} s of {float(self._claimed_end):.2f} s"
+        if self._container.format.name == "mpegts" and ends_within_a_packet(self.path):
+            return f"breaks off at {float(end):.2f} s"
         return self._damage()
 
     def _damage(self) -> str | None:
@@ -207,27 +257,6 @@ class VideoReader:
             return None
         places = "1 place" if self._errors == 1 else f"{self._errors} places"
         return f"damaged in {places}; frames may be missing or spoilt"
-
-
-class _Chosen:
-    """Says of one frame after another whether it is analysed."""
-
-    def __init__(self, sampling: Sampling, start: Fraction) -> None:
-        self._every = sampling.every
-        self._fps = None if sampling.fps is None else _exact(sampling.fps)
-        self._start = start
-        self._count = 0
-        self._tick = 0
-
-    def __call__(self, time: Fraction) -> bool:
-        if self._fps is None:
-            self._count += 1
-            return (self._count - 1) % self._every == 0
-        passed = int((time - self._start + _ROUNDING) * self._fps)  # the last tick at or before this frame
-        if passed < self._tick:
-            return False
-        self._tick = passed + 1
-        return True
 
 
 def start_time(container: av.container.InputContainer) -> Fraction:
@@ -260,26 +289,6 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
         raise MediaError(f"{shown(path)}: its video codec is not known to FFmpeg; convert it to H.264")
     stream.thread_type = "AUTO"
     return stream
-
-
-def _length(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[Fraction | None, bool]:
-    """(seconds, whether this is the picture's own length and not only the file's)."""
-    if container.format.name == "avi" and stream.frames and stream.average_rate:
-        return stream.frames / stream.average_rate, True  # the header's; FFmpeg shortens the duration of a cut file
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base, True
-    end = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
-    if end and stream.time_base:  # Matroska's tag says where the track ends
-        seconds = int(end[1]) * 3600 + int(end[2]) * 60 + Fraction(end[3])
-        return seconds - (stream.start_time or 0) * stream.time_base, True
-    if container.duration:
-        return Fraction(container.duration, av.time_base), not container.streams.audio
-    return None, False
-
-
-def _exact(seconds: float) -> Fraction:
-    """The decimal number that was typed, not its nearest binary fraction."""
-    return Fraction(str(seconds))
 
 
 def _words(error: av.FFmpegError) -> str:

@@ -28,61 +28,95 @@ _SETTLE = Fraction(1, 10)
 #: Seconds before a span from which its sound is read: files index the picture, and their sound may lie apart from it.
 _BEFORE = 5
 
+#: What a track's tags say of it in the film; others (encoder, bit rate) would no longer be true.
+_KEPT = {"language", "title"}
+
 
 class Sound:
-    """The best audio stream of ``source``, moved to fit a film of the span from ``start`` to ``end`` (seconds);
-    without an ``end`` it goes on to its own.
+    """The sound tracks of ``source``, moved to fit a film of the span from ``start`` to ``end`` (seconds); without an
+    ``end`` each goes on to its own.
 
-    Zero is where a player's clock begins (``media.video.start_time``), as it is for ``Frame.time``. Damage never
-    raises: the sound has a gap or ends early, and ``warning`` says so. ``add_to`` comes first, then ``packets``.
+    All of them are kept, in their order, with language, title and what they are for (such as the default). Zero is
+    where a player's clock begins (``media.video.start_time``), as it is for ``Frame.time``. Damage never raises: a
+    track has a gap or ends early, and ``warning`` says so. ``add_to`` comes first, then ``packets``.
     """
 
     def __init__(self, source: av.container.InputContainer, start: Fraction, end: Fraction | None) -> None:
-        self.warning: str | None = None
         self._source = source
         self._zero = start_time(source) + start
         self._end = None if end is None else end - start
-        stream = source.streams.best("audio")
-        self._stream = stream if isinstance(stream, av.AudioStream) and _is_readable(stream) else None
-        if stream is not None and self._stream is None:
-            self.warning = "the sound is missing (FFmpeg does not know its codec)"
-        self._track: _Copied | _Encoded | None = None
+        self._warnings: dict[str, str] = {}
+        self._streams = [stream for stream in source.streams.audio if _is_readable(stream)]
+        for stream in source.streams.audio:
+            if stream not in self._streams:
+                self._warn(stream, "is missing (FFmpeg does not know its codec)")
+        self._tracks: dict[int, _Track] = {}
+        self._reached = Fraction(-1)
         self._demuxed: Iterator[av.Packet] = iter(())
-        if self._stream is not None and start > 0:
+        if self._streams and start > 0:
             self._seek()
 
-    def add_to(self, film: av.container.OutputContainer) -> None:
-        """Add the sound's stream to a film that has not begun, if there is any sound."""
-        if self._stream is None:
-            return
-        track = _Copied if _can_be_copied(self._stream) else _Encoded
-        self._track = track(self._stream, film, self._zero, self._end)
-        self._demuxed = self._source.demux(self._stream)
+    @property
+    def warning(self) -> str | None:
+        """What is missing or spoilt, in one line; None when all is well."""
+        return "; ".join(self._warnings.values()) or None
 
-    def give_up(self, why: str) -> None:
-        """From here on there is no sound."""
-        self.warning = f"the sound is missing or breaks off ({why})"
-        self._track = None
+    def add_to(self, film: av.container.OutputContainer, anew: bool = False) -> None:
+        """Add the tracks to a film that has not begun; all of them encoded ``anew`` should it have refused a copy."""
+        self._tracks = {}
+        for stream in self._streams:
+            kind = _Copied if _can_be_copied(stream) and not anew else _Encoded
+            track = self._tracks[stream.index] = kind(stream, film, self._zero, self._end)
+            track.out.metadata.update({k: v for k, v in stream.metadata.items() if k in _KEPT})
+            track.out.disposition = stream.disposition
+        if self._streams:
+            self._demuxed = self._source.demux(self._streams)
+
+    def give_up(self, why: str, packet: av.Packet | None = None) -> None:
+        """From here on there is no sound, or only that track is silent to which the film's ``packet`` belongs."""
+        for stream in self._streams:
+            track = self._tracks.get(stream.index)
+            if packet is None or (track is not None and packet.stream is track.out):
+                self._drop(stream, why)
 
     def packets(self, until: Fraction | None = None) -> Iterator[av.Packet]:
-        """Packets that begin before ``until`` seconds of the film; to the end of the sound if None."""
+        """Packets that begin before ``until`` seconds of the film, as far as the source keeps its tracks together;
+        to the end of the sound if None."""
+        while self._tracks and (until is None or self._reached < until):
+            packet = self._read()
+            ending = list(self._tracks) if packet is None else [packet.stream_index]
+            for track in [self._tracks[index] for index in ending if index in self._tracks]:
+                yield from self._taken(track, packet)
+
+    def _taken(self, track: _Track, packet: av.Packet | None) -> Iterator[av.Packet]:
+        """What a track makes of the source's packet; of its end, if that is None, empty or past the span."""
         try:
-            while (track := self._track) is not None and (until is None or track.reached < until):
-                packet = self._read()
-                if packet is None or packet.size == 0 or track.is_past(packet):
-                    self._track = None
-                    yield from track.finish()
-                else:
-                    yield from track.take(packet)
-                    self.warning = self.warning or track.warning
+            if packet is None or packet.size == 0 or track.is_past(packet):
+                self._tracks.pop(track.stream.index, None)
+                yield from track.finish()
+            else:
+                yield from track.take(packet)
+                self._reached = max(self._reached, track.reached)
         except (av.FFmpegError, ValueError) as error:
-            self.give_up(str(error))
+            self._drop(track.stream, str(error))
+        if track.silent:
+            self._warn(track.stream, "cannot be decoded in places and is silent there")
+
+    def _drop(self, stream: av.AudioStream, why: str) -> None:
+        self._tracks.pop(stream.index, None)
+        self._warn(stream, f"is missing or breaks off ({why})")
+
+    def _warn(self, stream: av.AudioStream, what: str) -> None:
+        """Only the first trouble of a track is told."""
+        streams = list(self._source.streams.audio)
+        name = "the sound" if len(streams) == 1 else f"sound track {streams.index(stream) + 1}"
+        self._warnings.setdefault(name, f"{name} {what}")
 
     def _read(self) -> av.Packet | None:
         try:
             return next(self._demuxed, None)
         except av.FFmpegError as error:  # what has been read is still played
-            self.warning = f"the sound breaks off ({error.strerror or error})"
+            self._warnings.setdefault("", f"the sound breaks off ({error.strerror or error})")
             return None
 
     def _seek(self) -> None:
@@ -98,13 +132,14 @@ class _Copied:
     def __init__(
         self, stream: av.AudioStream, film: av.container.OutputContainer, zero: Fraction, end: Fraction | None
     ) -> None:
-        self._out = film.add_stream_from_template(stream)
+        self.stream = stream
+        self.out = film.add_stream_from_template(stream)
         self._base = stream.time_base or Fraction(1, 90000)
         self._shift = round(zero / self._base)
         self._end = end
         self._last: int | None = None
         self.reached = Fraction(-1)
-        self.warning: str | None = None
+        self.silent = False
 
     def is_past(self, packet: av.Packet) -> bool:
         return self._end is not None and packet.pts is not None and (packet.pts - self._shift) * self._base >= self._end
@@ -121,7 +156,7 @@ class _Copied:
             packet.dts = self._last + 1
             packet.pts = max(packet.pts, packet.dts)
         self._last = packet.dts
-        packet.stream = self._out
+        packet.stream = self.out
         yield packet
 
     def finish(self) -> Iterator[av.Packet]:
@@ -137,9 +172,9 @@ class _Encoded:
         context = stream.codec_context
         rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
         self._layout = _AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
-        self._out = film.add_stream("aac", rate=rate, layout=self._layout)
-        self._out.bit_rate = _AAC_BITS_PER_CHANNEL * self._out.layout.nb_channels
-        self._stream = stream
+        self.stream = stream
+        self.out = film.add_stream("aac", rate=rate, layout=self._layout)
+        self.out.bit_rate = _AAC_BITS_PER_CHANNEL * self.out.layout.nb_channels
         self._rate = rate
         self._zero = zero
         self._end = end
@@ -147,7 +182,7 @@ class _Encoded:
         self._kind: tuple[str, str, int] | None = None
         self._next: int | None = None
         self.reached = Fraction(-1)
-        self.warning: str | None = None
+        self.silent = False
 
     def is_past(self, packet: av.Packet) -> bool:
         if self._end is None or packet.pts is None or packet.time_base is None:
@@ -156,20 +191,20 @@ class _Encoded:
 
     def take(self, packet: av.Packet) -> Iterator[av.Packet]:
         try:
-            frames = self._stream.decode(packet)
+            frames = self.stream.decode(packet)
         except av.error.InvalidDataError:  # the gap is filled with silence
-            self.warning = "parts of the sound cannot be decoded and are silent"
+            self.silent = True
             return
         for frame in frames:
             yield from self._take(frame)
 
     def finish(self) -> Iterator[av.Packet]:
-        for frame in self._stream.decode(None):
+        for frame in self.stream.decode(None):
             yield from self._take(frame)
         if self._graph is not None:
             self._graph.push(None)
             yield from self._filtered()
-            yield from self._out.encode(None)
+            yield from self.out.encode(None)
 
     def _take(self, frame: av.AudioFrame) -> Iterator[av.Packet]:
         base = frame.time_base or Fraction(1, frame.sample_rate)
@@ -195,7 +230,7 @@ class _Encoded:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             assert isinstance(frame, av.AudioFrame)
-            yield from self._out.encode(frame)
+            yield from self.out.encode(frame)
 
     def _build(self, kind: tuple[str, str, int], base: Fraction) -> av.filter.Graph:
         sample_format, layout, rate = kind
@@ -209,6 +244,9 @@ class _Encoded:
             nodes.append(graph.add("atrim", f"end={float(self._end):.6f}"))
         graph.link_nodes(*nodes, graph.add("abuffersink")).configure()
         return graph
+
+
+_Track = _Copied | _Encoded
 
 
 def _is_readable(stream: av.AudioStream) -> bool:

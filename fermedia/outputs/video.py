@@ -21,13 +21,34 @@ from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, b
 from fermedia.types import Frame, MediaInfo, Observation
 
 #: x264's quality: near to transparent for most films, at about the size of a phone's recording.
-_QUALITY = {"crf": "20", "preset": "veryfast"}
+QUALITY = {"crf": "20", "preset": "veryfast"}
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
 
+#: What a film's tags say that holds for the annotated one as well.
+_KEPT = {"title", "creation_time"}
+
 _UNSPECIFIED = 2  # AVCOL_*_UNSPECIFIED
 _BT2020 = (9, 10)  # AVCOL_SPC_BT2020_NCL and _CL
+
+
+class FramePainter:
+    """Lays the faces of one film over its frames, one after the other, without leaving their colour space."""
+
+    def __init__(self, info: MediaInfo) -> None:
+        self._painter = Painter(info.width, info.height)
+        self._patches: list[YuvPatch] = []
+        self._space: YuvSpace | None = None
+
+    def paint(self, picture: VideoPicture, observations: Sequence[Observation] | None) -> av.VideoFrame:
+        """A copy with the faces drawn (those of the last analysed frame if None), in yuv420p, its sides made even."""
+        self._space = self._space or _space(picture)
+        if observations is not None:
+            self._patches = [to_yuv(p, self._space) for p in self._painter.patches(observations)]
+        copy, planes = _even_copy(picture.frame)
+        blend_yuv420(planes, self._patches)
+        return copy
 
 
 class FilmWriter:
@@ -38,37 +59,43 @@ class FilmWriter:
     sound as well; without an ``end`` the sound goes on to its own end. Frames of an odd size get one more row or
     column like their last. ``warning`` is one line about sound that could not be kept, else None.
 
+    ``source`` is where the sound and the clock come from; None for a film made of numbered pictures, which has neither.
+
     At the end of the ``with`` the film is complete and has been read back; after an error, or without any frame, no
     file is left. Raises MediaError (stage ``write``).
     """
 
     def __init__(
-        self, path: Path, source: Path, info: MediaInfo, start: float | None = None, end: float | None = None
+        self, path: Path, source: Path | None, info: MediaInfo, start: float | None = None, end: float | None = None
     ) -> None:
         self.path = path
         self._source_path = source
         self._info = info
         self._start = Fraction(start or 0)
         self._end = None if end is None else Fraction(end)
-        self._painter = Painter(info.width, info.height)
-        self._patches: list[YuvPatch] = []
+        self._painter = FramePainter(info)
         self._held: tuple[av.VideoFrame, float | None] | None = None
         self._step = 1 / self._rate
         self._durations: dict[int, int] = {}
         self._written = 0
         self._film: av.container.OutputContainer | None = None
+        self._source: av.container.InputContainer | None = None
+        self._sound: Sound | None = None
 
     @property
     def warning(self) -> str | None:
-        return self._sound.warning
+        return self._sound.warning if self._sound else None
 
     def __enter__(self) -> Self:
-        with self._failures():
-            self._source = av.open(str(self._source_path.absolute()), options={"protocol_whitelist": "file"})
-            self._sound = Sound(self._source, self._start, self._end)
-            stream = self._source.streams.best("video")
-            self._clock = _clock(stream.time_base if stream else None)
-            self._pixel_shape = stream.sample_aspect_ratio if isinstance(stream, av.VideoStream) else None
+        base = None
+        if self._source_path is not None:
+            with self._failures():
+                path, options = str(self._source_path.absolute()), {"protocol_whitelist": "file"}
+                self._source = av.open(path, options=options, metadata_errors="replace")
+                self._sound = Sound(self._source, self._start, self._end)
+                stream = self._source.streams.best("video")
+                base = stream.time_base if stream else None
+        self._clock = _clock(base)
         return self
 
     def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
@@ -79,10 +106,7 @@ class FilmWriter:
         with self._failures():
             if self._film is None:
                 self._begin(picture)
-            if observations is not None:
-                self._patches = [to_yuv(p, self._space) for p in self._painter.patches(observations)]
-            copy, planes = _even_copy(picture.frame)
-            blend_yuv420(planes, self._patches)
+            copy = self._painter.paint(picture, observations)
             copy.pts = round((Fraction(frame.time) - self._start) / self._clock)
             copy.time_base = self._clock
             self._hold(copy, frame.duration)
@@ -98,7 +122,8 @@ class FilmWriter:
                     self._verify()
                 complete = True
         finally:
-            self._source.close()
+            if self._source is not None:
+                self._source.close()
             if not complete:
                 self._discard()
 
@@ -111,34 +136,40 @@ class FilmWriter:
         return rate if rate and 1 <= rate <= 240 else Fraction(25)
 
     def _begin(self, picture: VideoPicture) -> None:
-        self._space = _space(picture)
-        try:
-            self._open(picture, with_sound=True)
-        except (av.FFmpegError, ValueError) as error:
-            # Sound that mp4 refuses must not cost the film. What else is wrong shows again.
-            if self._film is not None:
-                _abandon(self._film)
-            self._sound.give_up(_reason(error))
-            self._open(picture, with_sound=False)
+        refused: Exception | None = None
+        # Sound that mp4 refuses must not cost the film. What else is wrong shows again.
+        for anew in (False, True) if self._sound else ():
+            try:
+                return self._open(picture, anew=anew)
+            except (av.FFmpegError, ValueError) as error:
+                refused = error
+                if self._film is not None:
+                    _abandon(self._film)
+        if self._sound and refused:
+            self._sound.give_up(_reason(refused))
+        return self._open(picture, with_sound=False)
 
-    def _open(self, picture: VideoPicture, with_sound: bool) -> None:
+    def _open(self, picture: VideoPicture, with_sound: bool = True, anew: bool = False) -> None:
         # The index goes to the front, so that the film plays while it is still being fetched.
-        self._film = film = av.open(str(self.path.absolute()), "w", "mp4", options={"movflags": "+faststart"})
-        stream = film.add_stream("libx264", rate=self._rate, options=dict(_QUALITY))
+        # Its own clock is the pictures', for by this it counts how late a stream begins.
+        options = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
+        self._film = film = av.open(str(self.path.absolute()), "w", "mp4", options=options)
+        stream = film.add_stream("libx264", rate=self._rate, options=dict(QUALITY))
         stream.width, stream.height = (n + n % 2 for n in (picture.width, picture.height))
         stream.pix_fmt = "yuv420p"
         stream.time_base = self._clock
-        context, frame = stream.codec_context, picture.frame
+        context = stream.codec_context
         context.time_base = self._clock
         context.color_range = 2 if picture.full_range else 1
-        context.colorspace = frame.colorspace or _UNSPECIFIED  # 0 is RGB
-        context.color_primaries = frame.color_primaries or _UNSPECIFIED
-        context.color_trc = frame.color_trc or _UNSPECIFIED
-        if shape := self._pixel_shape:
-            context.sample_aspect_ratio = 1 / shape if self._info.rotation in (90, 270) else shape
+        context.colorspace = picture.colorspace or _UNSPECIFIED  # 0 is RGB
+        context.color_primaries = picture.primaries or _UNSPECIFIED
+        context.color_trc = picture.transfer or _UNSPECIFIED
+        context.sample_aspect_ratio = Fraction(1)
         self._stream = stream
-        if with_sound:
-            self._sound.add_to(film)
+        if self._source is not None:
+            film.metadata.update({k: v for k, v in self._source.metadata.items() if k in _KEPT})
+        if with_sound and self._sound is not None:
+            self._sound.add_to(film, anew)
         film.start_encoding()
 
     def _hold(self, frame: av.VideoFrame, duration: float | None) -> None:
@@ -168,11 +199,12 @@ class FilmWriter:
 
     def _add_sound(self, until: Fraction | None) -> None:
         assert self._film is not None
-        for packet in self._sound.packets(until):
+        for packet in self._sound.packets(until) if self._sound else ():
             try:
                 self._film.mux(packet)
             except (av.error.ArgumentError, av.error.InvalidDataError) as error:
-                self._sound.give_up(_reason(error))
+                assert self._sound is not None
+                self._sound.give_up(_reason(error), packet)
 
     def _finish(self) -> None:
         assert self._held is not None
@@ -208,7 +240,9 @@ class FilmWriter:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            message = f"{shown(self._source_path)}: the annotated film cannot be written ({_reason(error)})"
+            message = (
+                f"{shown(self._source_path or self.path)}: the annotated film cannot be written ({_reason(error)})"
+            )
             raise MediaError(message, "write") from error
 
 
@@ -229,7 +263,7 @@ def _clock(base: Fraction | None) -> Fraction:
 
 
 def _space(picture: VideoPicture) -> YuvSpace:
-    if picture.frame.colorspace in _BT2020:
+    if picture.colorspace in _BT2020:
         return bt2020(picture.full_range)
     return bt709(picture.full_range) if picture.bt709 else bt601(picture.full_range)
 

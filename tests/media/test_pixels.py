@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fermedia.media.video import VideoPicture, VideoReader
+from fermedia.types import Picture
 from tests.films import Image, astronaut, background, paint_number, read_number, write_film
 
 COLORS = np.array([[255, 255, 255], [0, 0, 0], [200, 40, 60], [40, 180, 70], [50, 70, 210], [128, 128, 128]], np.uint8)
@@ -43,28 +48,6 @@ def scene(size: tuple[int, int] = (320, 240)) -> Image:
     return paint_number(picture, 1234)
 
 
-@pytest.mark.parametrize(
-    ("name", "codec", "pix_fmt"),
-    [
-        ("a.mp4", "libx264", "yuv420p"),
-        ("a.mp4", "libx265", "yuv420p10le"),
-        ("a.mp4", "libx264", "yuv422p"),
-        ("a.mp4", "libx264", "yuv444p"),
-        ("a.mkv", "libx264", "yuv422p10le"),
-        ("a.webm", "libvpx-vp9", "yuva420p"),
-        ("a.mov", "png", "rgb24"),
-        ("a.mov", "png", "rgba"),
-        ("a.mov", "prores_ks", "yuv422p10le"),
-    ],
-)
-def test_colours_survive_every_pixel_format(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
-    picture = first_picture(write_film(tmp_path / name, [swatches()] * 3, codec=codec, pix_fmt=pix_fmt))
-    assert picture.frame.format.name == "yuv420p"
-    np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
-    np.testing.assert_allclose(middles(picture.rgb((160, 120))), COLORS, atol=6)
-    assert middles(picture.gray()).tolist() == pytest.approx([255, 0, 92, 126, 80, 128], abs=6)
-
-
 def test_a_grey_film(tmp_path: Path) -> None:
     columns = np.repeat(COLORS[:, :1], 3, axis=1)
     grey = columns[np.arange(320) * len(columns) // 320][None].repeat(240, axis=0)
@@ -83,28 +66,6 @@ def test_full_and_limited_range(tmp_path: Path, full: bool, pix_fmt: str) -> Non
     assert int(luma.min()) == pytest.approx(0 if full else 16, abs=3)
     np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
     assert middles(picture.gray())[[0, 1, 5]].tolist() == pytest.approx([255, 0, 128], abs=3)
-
-
-def test_motion_jpeg_is_full_range(tmp_path: Path) -> None:
-    picture = first_picture(write_film(tmp_path / "a.avi", [swatches()] * 3, codec="mjpeg", pix_fmt="yuvj422p"))
-    assert picture.full_range
-    np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=12)
-
-
-def test_high_definition_without_tags_is_bt709(tmp_path: Path) -> None:
-    picture = first_picture(write_film(tmp_path / "a.mp4", [swatches((1280, 720))]))
-    assert picture.bt709
-    np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
-    assert not first_picture(write_film(tmp_path / "b.mp4", [swatches()])).bt709
-
-
-def test_a_tagged_matrix_counts_whatever_the_size(tmp_path: Path) -> None:
-    small = first_picture(write_film(tmp_path / "a.mp4", [swatches()], colorspace=1))
-    large = first_picture(write_film(tmp_path / "b.mp4", [swatches((1280, 720))], colorspace=5))
-    assert small.bt709
-    assert not large.bt709
-    for picture in (small, large):
-        np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
 
 
 def test_an_animated_gif(tmp_path: Path) -> None:
@@ -155,6 +116,144 @@ def test_turned_and_mirrored_films_come_out_upright(tmp_path: Path, rotation: in
         assert read_number(frame.picture.gray()) == 1234
 
 
+#: cd/m2 of PQ, and shares of HLG's signal, and the luma that standard range has for them (BT.2390 to 203 cd/m2).
+LIGHT = {0: 16, 1: 40, 5: 63, 20: 99, 50: 138, 80: 164, 203: 214, 400: 231, 1000: 235, 4000: 235}
+SIGNAL = {0.0: 16, 0.1: 41, 0.3: 90, 0.5: 139, 0.6: 168, 0.75: 214, 0.9: 233, 1.0: 235}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("kind", ["PQ", "HLG"])
+def test_high_dynamic_range_becomes_standard(tmp_path: Path, kind: str, suffix: str) -> None:
+    expected = LIGHT if kind == "PQ" else SIGNAL
+    codes = [float(pq(light)) for light in LIGHT] if kind == "PQ" else list(SIGNAL)
+    path = write_hdr(tmp_path / f"a{suffix}", np.repeat(codes, 3).reshape(-1, 3), 16 if kind == "PQ" else 18)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    for frame in frames:
+        picture = frame.picture
+        assert isinstance(picture, VideoPicture)
+        assert (picture.bt709, picture.full_range) == (True, False)
+        assert (picture.colorspace, picture.primaries, picture.transfer) == (1, 1, 1)
+        luma = picture.frame.to_ndarray()[:64][32, 32::64][: len(codes)]
+        np.testing.assert_allclose(luma, list(expected.values()), atol=2)
+        gray = (np.array(list(expected.values())) - 16) * 255 / 219
+        np.testing.assert_allclose(picture.gray()[32, 32::64], gray, atol=3)
+
+
+@pytest.mark.parametrize("matrix", [9, 2])  # BT.2020, untagged
+def test_the_colours_of_high_dynamic_range_stay(tmp_path: Path, matrix: int) -> None:
+    """BT.709's own colours, at 60 cd/m2 for white, look as they would there; the rest is clipped, not turned."""
+    linear = np.array([[1, 1, 1], [0.6, 0.2, 0.15], [0.1, 0.5, 0.2], [0.1, 0.15, 0.6]])
+    wide = linear @ np.linalg.inv(TO_709).T
+    picture = first_picture(write_hdr(tmp_path / "a.mp4", pq(60 * wide), 16, matrix))
+    expected = 255 * (60 / 203 * linear) ** (1 / 2.4)
+    np.testing.assert_allclose(picture.rgb()[32, 32::64], expected, atol=3)
+
+
+TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+
+
+def pq(light: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """SMPTE ST 2084: cd/m2 as a share of the signal."""
+    y = (np.asarray(light, float) / 10_000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+
+
+def write_hdr(path: Path, colors: NDArray[np.float64], transfer: int, matrix: int = 9) -> Path:
+    """Three frames of patches, 64x64, of R'G'B' of BT.2100 (n, 3), 10-bit HEVC."""
+    red, green, blue = colors.T
+    luma = 0.2627 * red + 0.6780 * green + 0.0593 * blue
+    planes = [64 + 876 * luma, 512 + 896 * (blue - luma) / 1.8814, 512 + 896 * (red - luma) / 1.4746]
+    with av.open(str(path), "w") as film:
+        options = {"preset": "ultrafast", "x265-params": "log-level=none:crf=4"}
+        stream = film.add_stream("libx265", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64 * len(colors), 64, "yuv420p10le"
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = matrix, 9, transfer, 1
+        for n in range(3):
+            frame = av.VideoFrame(stream.width, stream.height, "yuv420p10le")
+            for plane, values in zip(frame.planes, planes, strict=True):
+                rows = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)  # type: ignore[call-overload]
+                rows[:, : plane.width] = np.repeat(np.rint(values), plane.width // len(colors))
+            frame.pts = n
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("codec", "suffix", "pix_fmt"), [
+    ("libx264", ".mp4", "yuv420p"), ("mpeg2video", ".ts", "yuv422p"), ("ffv1", ".mkv", "yuv444p"),
+])  # fmt: skip
+def test_interlaced_frames_are_put_together(tmp_path: Path, codec: str, suffix: str, pix_fmt: str) -> None:
+    """A bar that moves by 12 pixels a field leaves no comb, and each frame stays itself."""
+    pictures = [weave(bar_at(24 * n), bar_at(24 * n + 12), n) for n in range(12)]
+    flags = {} if codec == "ffv1" else {"flags": "+ildct+ilme"}
+    path = write_film(tmp_path / f"a{suffix}", pictures, codec=codec, pix_fmt=pix_fmt, interlaced=True, options=flags)
+    with VideoReader(path) as reader:
+        frames = list(reader.frames())
+    assert [read_number(frame.picture.gray()) for frame in frames] == list(range(12))
+    assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(12)], abs=0.001)
+    assert [frame.index for frame in frames] == list(range(12))
+    assert comb(pictures[3].mean(axis=2)) > 10 * comb(frames[3].picture.gray())
+    for n, frame in enumerate(frames):
+        assert comb(frame.picture.gray()) < 0.6
+        row = frame.picture.gray()[150].astype(int)
+        assert abs(int(np.flatnonzero(row > 200)[0]) - 20 - 24 * n) <= 14  # where it was in one of its fields
+
+
+def test_progressive_frames_are_left_as_they_are(tmp_path: Path) -> None:
+    """Also where a film has both kinds, and where rows alternate."""
+    stripes = np.zeros((240, 480, 3), np.uint8)
+    stripes[::2] = 255
+    calm = write_film(tmp_path / "a.ts", [paint_number(stripes, n) for n in range(5)], options={"crf": "1"})
+    moving = [weave(bar_at(24 * n), bar_at(24 * n + 12), n + 5) for n in range(5)]
+    film = write_film(tmp_path / "b.ts", moving, interlaced=True, options={"flags": "+ildct+ilme"})
+    both = tmp_path / "both.ts"
+    both.write_bytes(calm.read_bytes() + film.read_bytes() + calm.read_bytes())
+    with VideoReader(both) as reader:
+        frames = list(reader.frames())
+    grays = [frame.picture.gray() for frame in frames]
+    assert [read_number(gray) for gray in grays] == [*range(10), *range(5)]
+    assert all(comb(gray) > 200 for gray in [*grays[:5], *grays[10:]])
+    assert all(comb(gray) < 0.6 for gray in grays[5:10])
+
+
+def bar_at(left: int) -> Image:
+    picture = background((480, 240))
+    picture[60:220, 20 + left : 140 + left] = 240
+    return picture
+
+
+def weave(upper: Image, lower: Image, number: int) -> Image:
+    """Two fields as one frame."""
+    picture = upper.copy()
+    picture[1::2] = lower[1::2]
+    return paint_number(picture, number)
+
+
+def comb(gray: NDArray[Any]) -> float:
+    """How much rows differ from both their neighbours, below the number."""
+    rows = gray[30:210].astype(float)
+    return float(np.abs(rows[1:-1] - (rows[:-2] + rows[2:]) / 2).mean())
+
+
+def test_several_threads_read_one_picture(tmp_path: Path) -> None:
+    pictures = [paint_number(swatches((1280, 720)), n) for n in range(8)]
+    path = write_film(tmp_path / "a.mp4", pictures)  # untagged: PyAV has to be told the matrix
+    sizes = [None, (320, 240), (160, 120), (97, 61)]
+
+    def look(picture: Picture, size: tuple[int, int] | None) -> tuple[bytes, bytes]:
+        return picture.rgb(size).tobytes(), picture.gray().tobytes()
+
+    with VideoReader(path) as reader, ThreadPoolExecutor(8) as pool:
+        frames = pool.submit(list, reader.frames()).result()  # in another thread than the one that opened it
+        jobs = [(frame.picture, size) for frame in frames for _ in range(20) for size in sizes]
+        seen = list(pool.map(look, *zip(*jobs, strict=True)))
+    expected = {job: look(*job) for job in dict.fromkeys(jobs)}
+    assert all(one == expected[job] for one, job in zip(seen, jobs, strict=True))
+
+
 def test_shrinking_averages(tmp_path: Path) -> None:
     """One-pixel stripes become grey, not stripes."""
     stripes = np.zeros((240, 320, 3), np.uint8)
@@ -184,9 +283,11 @@ def test_a_picture_is_not_disturbed_by_decoding_on(tmp_path: Path) -> None:
     assert [read_number(frame.picture.rgb()) for frame in kept] == list(range(8))
 
 
-def test_a_size_that_changes_within_a_stream_is_scaled_to_the_first(tmp_path: Path) -> None:
-    big = write_film(tmp_path / "a.ts", [scene((320, 240))] * 10)
-    small = write_film(tmp_path / "b.ts", [scene((160, 120))] * 10)
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_size_that_changes_within_a_stream_is_scaled_to_the_first(tmp_path: Path, interlaced: bool) -> None:
+    how = {"interlaced": True, "options": {"flags": "+ildct+ilme"}} if interlaced else {}
+    big = write_film(tmp_path / "a.ts", [scene((320, 240))] * 10, **how)
+    small = write_film(tmp_path / "b.ts", [scene((160, 120))] * 10, **how)
     both = tmp_path / "both.ts"
     both.write_bytes(big.read_bytes() + small.read_bytes())
     with VideoReader(both) as reader:

@@ -1,0 +1,86 @@
+"""What a file claims of its film: how long it is, where its frames are, and whether the file is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+#: Ticks a second in which FFmpeg gives a file's duration (AV_TIME_BASE).
+_TICKS = 1_000_000
+
+#: Bytes of a chunk's header, at which the index points; packets begin behind it.
+_HEADER = 8
+
+
+def film_length(container: Any, stream: Any) -> tuple[Fraction | None, bool]:
+    """(seconds, whether this is the picture's own length and not only the file's)."""
+    if container.format.name == "avi" and stream.frames and stream.average_rate:
+        return stream.frames / stream.average_rate, True  # the header's; FFmpeg shortens the duration of a cut file
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base, True
+    end = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
+    if end and stream.time_base:  # Matroska's tag says where the track ends
+        seconds = int(end[1]) * 3600 + int(end[2]) * 60 + Fraction(end[3])
+        return seconds - (stream.start_time or 0) * stream.time_base, True
+    if container.duration:
+        return Fraction(container.duration, _TICKS), not container.streams.audio
+    return None, False
+
+
+def ends_within_a_packet(path: Path) -> bool:
+    """Whether a transport stream was cut off. It says nowhere how long it is, but it is made of whole packets:
+    188 bytes from a sync byte on, alone (ISO/IEC 13818-1), after four of a camera's, or before 16 of a tuner's."""
+    with path.open("rb") as file:
+        file.seek(-min(20 * 204, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    for step in (188, 192, 204):
+        for first in range(min(step, len(tail))):
+            if set(tail[first::step]) == {0x47}:
+                return (len(tail) - first - 1) % step + 1 < 188
+    return False
+
+
+class AviIndex:
+    """The places of a video stream's frames in the file.
+
+    An AVI's frames have no times: the n-th is shown at n / rate, so one that is lost would shift all that follow. By
+    its index each keeps its own. ``count`` is how many frames it lists, 0 where there is none, as in a file that was
+    cut off.
+    """
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._entries = stream.index_entries
+        self.count = len(self._entries) if _is_complete(path) else 0  # else FFmpeg lists what it has read so far
+        self._next = 0
+
+    def place(self, packet: Any) -> bool:
+        """Number the stream's next packet by the index; whether frames before it are lost."""
+        lost = False
+        while self._next < self.count and packet.pos is not None:
+            entry = self._entries[self._next]
+            if entry.pos + _HEADER > packet.pos:  # not in the index
+                break
+            self._next += 1
+            if entry.pos + _HEADER == packet.pos:
+                packet.dts = entry.timestamp
+                break
+            lost = lost or entry.size > 0  # an empty one repeats its predecessor
+        return lost
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether the file ends where its last RIFF chunk says, as no file does that was cut off."""
+    size, end = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while end < size:
+            file.seek(end, os.SEEK_SET)
+            header = file.read(8)
+            if len(header) < 8 or header[:4] != b"RIFF":
+                return False
+            length = struct.unpack_from("<I", header, 4)[0]
+            end += 8 + length + length % 2
+    return end - size in (0, 1)

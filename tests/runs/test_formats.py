@@ -1,0 +1,363 @@
+"""Real recordings of every kind, through reading and the annotated film: one table.
+
+Each film is written here, with its frames' numbers in the pixels over six columns of colour, and sound that sets in
+with a certain frame. Whatever the file is like, every frame has its number and its time, appears once and at its time
+in the annotated film, in its colours, and the sound stays in step.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+import fermedia
+from fermedia.media.video import VideoReader
+from fermedia.outputs.video import FilmWriter
+from tests.films import Image, moving_faces, paint_number, read_number, write_film
+
+COLORS = np.array([[255, 255, 255], [0, 0, 0], [200, 40, 60], [40, 180, 70], [50, 70, 210], [128, 128, 128]], np.uint8)
+ONSET = 5  # the frame with which the sound sets in
+
+
+@dataclass(frozen=True)
+class Film:
+    """A row of the table: the film ``name``, written with ``more`` (see ``write_film``), and what is to come of it.
+
+    ``times`` are seconds, n / rate if not given; ``offset`` is added to them. ``tolerance`` is in seconds. ``shown`` is
+    the size as a person sees it, the pictures' own ``size`` if not given. ``numbers`` are the frames that are shown,
+    all if not given. ``colors`` is how far off they may be, 0..255, None if they are not looked at. ``tracks`` are the
+    sound's languages. ``spoil`` changes the written file.
+
+    Of a damaged film, ``warning`` is what is said of it, and at least ``whole`` of its frames have their numbers at
+    their times; the others may be repeated or spoilt.
+    """
+
+    name: str
+    count: int = 12
+    size: tuple[int, int] = (160, 120)
+    rate: Fraction | int = 25
+    times: list[Fraction] | None = None
+    offset: float = 0
+    tolerance: float = 1e-5
+    shown: tuple[int, int] | None = None
+    numbers: range | None = None
+    colors: int | None = 8
+    tracks: int = 0
+    spoil: Callable[[bytearray], bytes | bytearray] | None = None
+    warning: str | None = None
+    whole: int | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def pictures(self) -> Iterator[Image]:
+        scene = swatches(self.size)
+        if self.warning is not None:  # noise, so that the bytes are spread evenly over the time
+            noise = np.random.default_rng(0)
+        for number in range(self.count):
+            if self.warning is not None:
+                scene[self.size[1] // 2 :] = noise.integers(0, 255, (self.size[1] - self.size[1] // 2, self.size[0], 3))
+            yield paint(scene, number)
+
+    def write(self, folder: Path) -> Path:
+        silence = float(ONSET / Fraction(self.rate)) + self.more.get("start", 0)
+        path = write_film(
+            folder / self.name, self.pictures(), self.rate, times=self.times, silence=silence, **self.more
+        )
+        if self.spoil:
+            path.write_bytes(self.spoil(bytearray(path.read_bytes())))
+        return path
+
+    def due(self) -> tuple[list[int], list[float]]:
+        """(numbers, seconds) of the frames that are to come."""
+        numbers = list(self.numbers or range(self.count))
+        at = self.times or [Fraction(n) / Fraction(self.rate) for n in range(self.count)]
+        return numbers, [float(at[n] - at[numbers[0]]) + self.offset for n in numbers]
+
+
+def swatches(size: tuple[int, int]) -> Image:
+    """Six columns of flat colour."""
+    width, height = size
+    return COLORS[np.arange(width) * len(COLORS) // width][None].repeat(height, axis=0)
+
+
+def middles(picture: Image) -> Image:
+    """The colour in the middle of each of the six columns, where the number does not reach."""
+    height, width = picture.shape[:2]
+    at = ((np.arange(len(COLORS)) + 0.5) * width / len(COLORS)).astype(int)
+    return picture[height // 2, at]
+
+
+def paint(scene: Image, number: int) -> Image:
+    """The number as blocks; as a shade of grey where they would be smaller than a few pixels."""
+    return paint_number(scene, number) if scene.shape[1] >= 64 else np.full_like(scene, 40 + 12 * number)
+
+
+def number_in(picture: Image) -> int:
+    return read_number(picture) if picture.shape[1] >= 64 else round((picture.mean() - 40) / 12)
+
+
+# -- what is done to files --------------------------------------------------------------------------------------------
+
+
+def cut(share: float) -> Callable[[bytearray], bytearray]:
+    return lambda data: data[: int(len(data) * share)]
+
+
+def garbage(share: float) -> Callable[[bytearray], bytearray]:
+    def spoil(data: bytearray) -> bytearray:
+        middle, size = len(data) // 2, int(share * len(data))
+        data[middle : middle + size] = np.random.default_rng(1).bytes(size)
+        return data
+
+    return spoil
+
+
+def late_edit(data: bytearray) -> bytearray:
+    """The edit list begins four frames (of 25 a second) later."""
+    entry = data.index(b"elst") + 12  # version and flags, count
+    length, media_time = struct.unpack_from(">Ii", data, entry)
+    scale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    struct.pack_into(">Ii", data, entry, length - 160, media_time + scale * 4 // 25)
+    return data
+
+
+def avi_count(count: int) -> Callable[[bytearray], bytearray]:
+    def spoil(data: bytearray) -> bytearray:
+        struct.pack_into("<I", data, data.index(b"avih") + 8 + 16, count)
+        struct.pack_into("<I", data, data.index(b"strh") + 8 + 32, count)
+        return data
+
+    return spoil
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+MS = 0.0006  # Matroska and FLV count milliseconds
+UNEVEN = [Fraction(0), *(Fraction(sum(20 + k * 37 % 51 for k in range(n)), 1000) for n in range(1, 12))]
+X265 = "log-level=none"
+
+
+def x264(**options: str) -> dict[str, Any]:
+    return {"options": options}
+
+
+FILMS = {
+    # codecs and containers
+    "H.264 with B-frames in mp4": Film("a.mp4", 40, more=x264(bf="3", b_strategy="0")),
+    "H.264 in mov": Film("a.mov", more=x264(bf="2")),
+    "H.264 in Matroska": Film("a.mkv", tolerance=MS, more=x264(bf="2")),
+    "H.264 in a transport stream": Film("a.ts", more=x264(bf="2")),
+    "H.264 in AVI": Film("a.avi", more=x264(bf="2")),
+    "H.264 in FLV": Film("a.flv", tolerance=MS, more=x264(bf="2")),
+    "H.264 with an open GOP": Film("a.mp4", 40, more=x264(**{"x264-params": "open-gop=1:keyint=12:bframes=3"})),
+    "HEVC in mp4": Film("a.mp4", more={"codec": "libx265"}),
+    "HEVC in Matroska": Film("a.mkv", tolerance=MS, more={"codec": "libx265"}),
+    "HEVC in a transport stream, open GOP": Film(
+        "a.ts", 40, more={"codec": "libx265", "options": {"x265-params": f"{X265}:open-gop=1:keyint=12:bframes=3"}}
+    ),
+    "VP9 in WebM": Film("a.webm", tolerance=MS, more={"codec": "libvpx-vp9"}),
+    "VP9 with alpha": Film("a.webm", tolerance=MS, more={"codec": "libvpx-vp9", "pix_fmt": "yuva420p"}),
+    "AV1 in mp4": Film("a.mp4", more={"codec": "libsvtav1"}),
+    "AV1 in WebM": Film("a.webm", tolerance=MS, more={"codec": "libsvtav1"}),
+    "MPEG-4 in AVI": Film("a.avi", more={"codec": "mpeg4", "options": {"bf": "2", "qscale": "2"}}),
+    "MPEG-2 program stream": Film("a.mpg", more={"codec": "mpeg2video", "options": {"bf": "2", "qscale": "2"}}),
+    "Motion JPEG in AVI": Film("a.avi", colors=14, more={"codec": "mjpeg", "pix_fmt": "yuvj422p", "full_range": True}),
+    "ProRes in mov": Film("a.mov", more={"codec": "prores_ks", "pix_fmt": "yuv422p10le"}),
+    "PNG in mov": Film("a.mov", more={"codec": "png", "pix_fmt": "rgb24"}),
+    "PNG with alpha": Film("a.mov", more={"codec": "png", "pix_fmt": "rgba"}),
+    "GIF": Film("a.gif", rate=10, colors=None, more={"codec": "gif", "pix_fmt": "rgb8"}),
+    "GIF with uneven delays": Film(
+        "a.gif", 5, times=[Fraction(n, 100) for n in (0, 5, 30, 31, 90)], colors=None,
+        more={"codec": "gif", "pix_fmt": "rgb8"},
+    ),
+    # rates
+    "23.976 a second": Film("a.mp4", 100, rate=Fraction(24000, 1001)),
+    "29.97 a second": Film("a.mov", 40, rate=Fraction(30000, 1001)),
+    "59.94 a second": Film("a.mkv", 40, rate=Fraction(60000, 1001), tolerance=MS),
+    "120 a second": Film("a.mp4", 40, rate=120),
+    "240 a second": Film("a.mp4", 60, rate=240),
+    "a variable rate in mp4": Film("a.mp4", times=UNEVEN),
+    "a variable rate in Matroska": Film("a.mkv", times=UNEVEN, tolerance=MS),
+    "one frame in mp4": Film("a.mp4", 1),
+    "one frame in GIF": Film("a.gif", 1, rate=10, colors=None, more={"codec": "gif", "pix_fmt": "rgb8"}),
+    # beginnings
+    "the picture begins after the sound": Film(
+        "a.mp4", offset=0.5, tracks=1, more={"start": 0.5, "audio": "aac", "audio_seconds": 2}
+    ),
+    "an edit list hides the first frames": Film("a.mp4", numbers=range(4, 12), spoil=late_edit),
+    "a transport stream's own start": Film("a.ts", more={"start": 7.3}),
+    # which way up, which shape
+    **{f"turned by {turn}": Film("a.mp4", more={"rotation": turn}) for turn in (90, 180, 270)},
+    **{f"{w}x{h}": Film("a.mp4", 3, (w, h), shown=(w, h), colors=None if w < 64 else 8,
+       more={"codec": "mpeg4", "options": {"qscale": "2"}})
+       for w, h in ((16, 16), (161, 120), (160, 121), (317, 239), (596, 336), (1920, 1080))},
+    "3840x2160": Film("a.mp4", 2, (3840, 2160)),
+    "wide pixels": Film("a.mp4", size=(144, 120), shown=(192, 120), more={"pixel": Fraction(4, 3)}),
+    "tall pixels": Film("a.mkv", size=(180, 120), shown=(180, 136), tolerance=MS, more={"pixel": Fraction(8, 9)}),
+    "wide pixels, turned": Film(
+        "a.mp4", size=(120, 144), shown=(120, 288), more={"pixel": Fraction(2, 1), "rotation": 90}
+    ),
+    "pixels of 11:1, which is a mistake": Film("a.mp4", more={"pixel": Fraction(11)}),
+    "pixels of 1:11, which is a mistake": Film("a.mp4", more={"pixel": Fraction(1, 11)}),
+    # colours
+    "10 bit": Film("a.mp4", more={"codec": "libx265", "pix_fmt": "yuv420p10le"}),
+    "10 bit, 4:2:2": Film("a.mkv", tolerance=MS, more={"pix_fmt": "yuv422p10le"}),
+    "4:2:2": Film("a.mp4", more={"pix_fmt": "yuv422p"}),
+    "4:4:4": Film("a.mp4", more={"pix_fmt": "yuv444p"}),
+    "full range": Film("a.mp4", more={"full_range": True}),
+    "full range, 4:4:4": Film("a.mp4", more={"full_range": True, "pix_fmt": "yuv444p"}),
+    "BT.709, small": Film("a.mp4", more={"colorspace": 1}),
+    "BT.601, large": Film("a.mp4", 3, (1280, 720), more={"colorspace": 5}),
+    "high definition without tags": Film("a.mp4", 3, (1280, 720)),
+    "interlaced": Film("a.mp4", more={"interlaced": True, "options": {"flags": "+ildct+ilme"}}),
+    "interlaced, wide pixels, turned": Film(
+        "a.mp4", size=(120, 160), shown=(120, 320),
+        more={"interlaced": True, "pixel": Fraction(2), "rotation": 270, "options": {"flags": "+ildct+ilme"}},
+    ),
+    "digital video": Film(
+        "a.dv", size=(720, 576), shown=(768, 576),
+        more={"codec": "dvvideo", "interlaced": True, "pixel": Fraction(16, 15)},
+    ),
+    # sound
+    "AAC in mp4": Film("a.mp4", tracks=1, more={"audio": "aac"}),
+    "AAC in a transport stream": Film("a.ts", offset=1024 / 48000, tracks=1, more={"audio": "aac"}),
+    "Opus in WebM": Film("a.webm", tolerance=MS, tracks=1, more={"codec": "libvpx-vp9", "audio": "libopus"}),
+    "Opus in mp4": Film("a.mp4", tracks=1, more={"audio": "libopus"}),
+    "MP3 in Matroska": Film("a.mkv", tolerance=MS, tracks=1, more={"audio": "libmp3lame"}),
+    "PCM in mov": Film("a.mov", tracks=1, more={"audio": "pcm_s16le"}),
+    "PCM in AVI": Film("a.avi", tracks=1, more={"codec": "mpeg4", "audio": "pcm_s16le"}),
+    "three tracks, copied": Film("a.mp4", tracks=3, more={"audio": "aac", "languages": ("eng", "fra", "deu")}),
+    "two tracks, encoded anew": Film("a.mkv", tolerance=MS, tracks=2,
+                                     more={"audio": "pcm_s16le", "languages": ("swe", "jpn")}),
+    "sound longer than the picture": Film("a.mp4", tracks=1, more={"audio": "aac", "audio_seconds": 3}),
+    "sound shorter than the picture": Film("a.mp4", 40, tracks=1, more={"audio": "aac", "audio_seconds": 1}),
+    # claims that are wrong or missing
+    "an AVI that claims more frames": Film("a.avi", more={"codec": "mpeg4"}, spoil=avi_count(90)),
+    "an AVI that leaves frames out": Film(
+        "a.avi", 6, times=[Fraction(n, 25) for n in (0, 2, 3, 7, 8, 9)], more={"codec": "mpeg4"}
+    ),
+    "an AVI that claims no frames": Film("a.avi", more={"codec": "mpeg4"}, spoil=avi_count(0)),
+    "a bare stream": Film("a.h264"),
+    # damage
+    "mjpeg a.avi, garbage": Film(
+        "a.avi", 60, whole=50, spoil=garbage(0.05), warning="damaged in",
+        more={"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True},
+    ),
+    **{f"{codec} {name}, cut off": Film(name, 60, whole=least, spoil=cut(0.6), warning=said, tolerance=0.0011,
+                                        more={"codec": codec})
+       for codec, name, least, said in (
+           ("libx264", "a.mkv", 25, "breaks off at"), ("libx264", "a.avi", 25, "breaks off at"),
+           ("libx264", "a.ts", 25, "breaks off at"), ("libx265", "a.ts", 25, "breaks off at"),
+           ("libvpx-vp9", "a.webm", 25, "breaks off at"), ("mpeg4", "a.avi", 25, "breaks off at"))},
+    **{f"{codec} {name}, garbage": Film(name, 60, whole=40, spoil=garbage(0.05), warning=said,
+                                        tolerance=0.0011, more={"codec": codec, "options": {"g": "10"}})
+       for codec, name, said in (
+           ("libx264", "a.mp4", "damaged in"), ("libx264", "a.ts", "damaged in"), ("libx264", "a.mkv", ""),
+           ("libx265", "a.mp4", "damaged in"), ("libx265", "a.ts", "damaged in"), ("libx265", "a.mkv", ""),
+           ("libvpx-vp9", "a.mp4", "damaged in"), ("libvpx-vp9", "a.webm", ""), ("mpeg4", "a.avi", "damaged in"))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FILMS)
+def test_every_frame_keeps_its_number_its_time_its_colours_and_its_sound(kind: str, tmp_path: Path) -> None:
+    film, out = FILMS[kind], tmp_path / "out.mp4"
+    source = film.write(tmp_path)
+    read: list[tuple[int, float]] = []
+    colors = []
+    with VideoReader(source) as reader, FilmWriter(out, source, reader.info) as writer:
+        for frame in reader.frames():
+            writer.write(frame, [])
+            assert frame.index == len(read)
+            assert frame.time is not None
+            read.append((seen(frame.picture.gray()), frame.time))
+            if not colors:
+                colors.append(middles(frame.picture.rgb()))
+    info, size = reader.info, film.shown or film.size
+    assert (info.width, info.height) == size
+    assert writer.warning is None
+    film_frames, film_colors = annotated(out)
+    assert film_frames[0][1].shape[:2] == (size[1] + size[1] % 2, size[0] + size[0] % 2)
+    assert [time for time, _ in film_frames] == pytest.approx([time for _, time in read], abs=1e-5)
+    assert [seen(picture) for _, picture in film_frames] == [number for number, _ in read]
+    if film.warning is None:
+        numbers, times = film.due()
+        assert reader.warning is None
+        assert [number for number, _ in read] == numbers
+        assert [time for _, time in read] == pytest.approx(times, abs=film.tolerance)
+    else:
+        assert (reader.warning or "").startswith(film.warning)
+        right = [abs(time - number / float(film.rate)) <= film.tolerance for number, time in read]
+        assert sum(right) >= (film.whole or 0)
+    if film.colors is not None and film.warning is None:
+        np.testing.assert_allclose(colors[0], COLORS, atol=film.colors)
+        np.testing.assert_allclose(film_colors, COLORS, atol=film.colors)
+    if film.tracks:
+        sets_in = next(time for time, picture in film_frames if seen(picture) == ONSET)
+        assert onsets(out) == pytest.approx([sets_in] * film.tracks, abs=1 / 25)
+        if languages := film.more.get("languages"):
+            assert tracks(out) == [(language, language == languages[-1]) for language in languages]
+
+
+def seen(picture: Image) -> int:
+    """The number in the picture; -1 where it is spoilt."""
+    try:
+        return number_in(picture)
+    except ValueError:
+        return -1
+
+
+def annotated(path: Path) -> tuple[list[tuple[float, Image]], Image]:
+    """(time, grey picture) of each frame, as any player has them, and the colours of the first."""
+    with av.open(str(path)) as film:
+        frames = [(float(frame.time), frame.to_ndarray(format="gray")) for frame in film.decode(video=0)]
+    with VideoReader(path) as reader:
+        return frames, middles(next(reader.frames()).picture.rgb())
+
+
+def onsets(path: Path) -> list[float]:
+    """When the sound sets in, in each track."""
+    result = []
+    with av.open(str(path)) as film:
+        count = len(film.streams.audio)
+    for n in range(count):
+        with av.open(str(path)) as film:
+            resampler = av.AudioResampler("fltp", "stereo", 48000)
+            loud: list[float] = []
+            for frame in film.decode(audio=n):
+                samples = np.concatenate([part.to_ndarray()[0] for part in resampler.resample(frame)] or [[]])
+                loud += (float(frame.time) + np.flatnonzero(np.abs(samples) > 0.1) / 48000).tolist()
+            result.append(loud[0])
+    return result
+
+
+def tracks(path: Path) -> list[tuple[str | None, bool]]:
+    """(language, whether it is the default) of each track."""
+    with av.open(str(path)) as film:
+        return [(s.language, bool(s.disposition & Disposition.default)) for s in film.streams.audio]
+
+
+def test_the_timelines_rows_have_the_films_numbers_times_and_places(tmp_path: Path) -> None:
+    """The same face in square and in wide pixels, at a variable rate, and as fields."""
+    faces = list(moving_faces(6))
+    narrow = [cv2.resize(face, (240, 360), interpolation=cv2.INTER_AREA) for face in faces]
+    square = write_film(tmp_path / "square.mp4", faces, times=UNEVEN[:6])
+    wide = write_film(tmp_path / "wide.mkv", narrow, times=UNEVEN[:6], pixel=Fraction(2))
+    fields = write_film(tmp_path / "a.ts", faces, interlaced=True, options={"flags": "+ildct+ilme"})
+    expected = fermedia.analyze(square)
+    for path in (square, wide, fields):
+        table = fermedia.analyze(path)
+        times = [n / 25 for n in range(6)] if path == fields else [float(time) for time in UNEVEN[:6]]
+        assert table["frame"].tolist() == list(range(6))
+        assert table["timestamp"].tolist() == pytest.approx(times, abs=0.0011)
+        assert table["success"].tolist() == [1] * 6
+        places = ["x", "y", "width", "height"]
+        np.testing.assert_allclose(table[places], expected[places], atol=12)

@@ -1,7 +1,7 @@
 """The values that flow through fermedia, and the names of the timeline's columns.
 
 Nothing here reads a file or loads a model. Pixel coordinates are those of the *upright* picture (rotation
-metadata applied), x to the right, y down, in pixels, with (0, 0) the outer corner of the first pixel.
+metadata applied, pixels square), x to the right, y down, in pixels, with (0, 0) the outer corner of the first pixel.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ TIMELINE_COLUMNS = (
     "y",
     "width",
     "height",
+    "judged",
     *EMOTIONS,
     "emotion",
     "valence",
@@ -92,23 +93,28 @@ class Observation:
     """One face in one frame.
 
     ``face_id`` counts from 0; in a video it follows the person. ``probabilities`` has shape (7,), float32, in
-    the order of ``EMOTIONS``, and sums to 1.
+    the order of ``EMOTIONS``, and sums to 1; None where the face is too small to be judged.
     """
 
     face: Face
     face_id: int
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None
 
     @property
-    def emotion(self) -> str:
-        """The most probable emotion."""
-        return EMOTIONS[int(self.probabilities.argmax())]
+    def emotion(self) -> str | None:
+        """The most probable emotion; None where the face was not judged."""
+        return None if self.probabilities is None else EMOTIONS[int(self.probabilities.argmax())]
 
     @property
-    def valence(self) -> float:
-        """FaceReader's convention: happy minus the strongest of angry, disgust, fear, sad; -1..1."""
-        p = dict(zip(EMOTIONS, self.probabilities.tolist(), strict=True))
-        return p["happy"] - max(p["angry"], p["disgust"], p["fear"], p["sad"])
+    def valence(self) -> float | None:
+        """FaceReader's convention: happy minus the strongest of angry, disgust, fear, sad; -1..1; None like above."""
+        return None if self.probabilities is None else float(valence(self.probabilities))
+
+
+def valence(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Happy minus the strongest of angry, disgust, fear, sad, -1..1; shape (..., 7) becomes (...)."""
+    p = dict(zip(EMOTIONS, np.moveaxis(np.asarray(probabilities, np.float64), -1, 0), strict=True))
+    return np.asarray(p["happy"] - np.max([p["angry"], p["disgust"], p["fear"], p["sad"]], axis=0))
 
 
 class Picture(ABC):
@@ -153,22 +159,24 @@ class Frame:
 
 @dataclass(frozen=True)
 class MediaItem:
-    """One thing to analyse: a video, or the photos that lie directly in one folder.
+    """One thing to analyse: a video, the photos that lie directly in one folder, or numbered pictures that are a film.
 
     ``key`` is its unique path below ``items/`` in the output folder (no ``..``, no absolute part; no key is a
-    leading part of another). ``path`` is the video, or the folder of the photos. ``files`` is the video alone,
-    or the photos in natural order.
+    leading part of another). ``path`` is the video, the folder of the photos, or the pattern of the pictures in their
+    folder (``take/frame_%04d.png``). ``files`` is the video alone, the photos in natural order, or the pictures in
+    that of their ``numbers``, which only a sequence has, increasing.
     """
 
-    kind: Literal["video", "photos"]
+    kind: Literal["video", "photos", "sequence"]
     key: PurePosixPath
     path: Path
     files: tuple[Path, ...] = field(repr=False)
+    numbers: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a video says about itself. Sizes are upright pixels; times are seconds; None where unknown."""
+    """What a video says about itself. Sizes are upright, square pixels; times are seconds; None where unknown."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""What is there to analyse: videos, and folders of photos."""
+"""What is there to analyse: videos, folders of photos, and numbered pictures that are films."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -16,64 +16,32 @@ from fermedia.files import shown
 from fermedia.types import MediaItem
 
 #: Suffixes of files that are taken from folders. A GIF is a video if it moves.
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".m2v",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".vob",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".3gp",
-        ".3g2",
-        ".ogv",
-        ".mxf",
-        ".dv",
-        ".mjpeg",
-        ".mjpg",
-    }
-)
-PHOTO_SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-    }
-)
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".vob", ".wmv",
+    ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".mjpeg", ".mjpg",
+})  # fmt: skip
+PHOTO_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif", ".hif",
+    ".pgm", ".ppm", ".pnm",
+})  # fmt: skip
 
-Kind = Literal["video", "photos"]
+Kind = Literal["video", "photos", "sequence"]
+
+_DIGITS = re.compile("([0-9]+)")
 
 _log = logging.getLogger("fermedia")
 
 
-def find_items(inputs: Sequence[Path], exclude: Path | None = None) -> list[MediaItem]:
+def find_items(inputs: Sequence[Path], exclude: Path | None = None, sequences: bool = False) -> list[MediaItem]:
     """Everything to analyse in ``inputs`` (videos, pictures, folders), in the order given, folders in natural order.
 
     Each video is an item, and so are the pictures that lie directly in one folder. Folders are walked recursively,
     links followed, hidden names left out; a file that is reached twice counts once. A file given by itself is taken
     whatever its suffix. Nothing inside ``exclude`` is taken.
+
+    With ``sequences``, pictures of one folder whose names differ in one number alone are an item of their own. Where a
+    name holds several numbers, the one counts that makes the longest sequence; of two pictures of one number
+    (``1.png``, ``01.png``) the second stays a photo, as do pictures that share their pattern with no other.
 
     An item's key is its path below the input; items of different inputs that would collide get the names of their
     inputs' folders before it, and what still collides a ``~2``.
@@ -86,9 +54,12 @@ def find_items(inputs: Sequence[Path], exclude: Path | None = None) -> list[Medi
     if not finder.found:
         names = ", ".join(shown(path, whole=True) for path in inputs)
         raise UsageError(f"no video or picture found in {names}")
+    for photos in finder.found:
+        photos.files.sort(key=lambda file: _natural(file.name))
+    found = [part for item in finder.found for part in (_films_apart(item) if sequences else [item])]
     return [
-        MediaItem(found.kind, key, found.path, tuple(sorted(found.files, key=lambda file: _natural(file.name))))
-        for found, key in zip(finder.found, _keys(finder.found), strict=True)
+        MediaItem(item.kind, key, item.path, tuple(item.files), tuple(item.numbers))
+        for item, key in zip(found, _keys(found), strict=True)
     ]
 
 
@@ -101,6 +72,7 @@ class _Found:
     below: PurePosixPath
     path: Path
     files: list[Path] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
 
     def key(self, level: int) -> PurePosixPath:
         """The path below the ``level``-th folder above the root."""
@@ -127,36 +99,38 @@ class _Finder:
         if path.is_dir():
             self._walk(path, absolute, PurePosixPath())
         else:
-            self._add_file(path, _kind(path) or _sniff(path), absolute.parent, PurePosixPath())
+            folder = os.path.realpath(path.parent)
+            self._add_file(path, str(real), folder, _kind(path) or _sniff(path), absolute.parent, PurePosixPath())
 
     def _walk(self, folder: Path, root: Path, below: PurePosixPath) -> None:
         real = os.path.realpath(folder)
         if self._is_excluded(real) or not self._is_new(real):
             return
         folders = []
-        for path in _listing(folder, is_input=below == PurePosixPath()):
-            if path.is_dir():
+        for entry in _listing(folder, is_input=below == PurePosixPath()):
+            path = folder / entry.name
+            if _says(entry.is_dir):
                 folders.append(path)
-            elif path.is_file() and (kind := _kind(path)):
-                self._add_file(path, kind, root, below)
+            elif (kind := _kind(path)) and _says(entry.is_file):
+                # Asking the disk where each file really is would take most of the time.
+                file = os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name)
+                self._add_file(path, file, real, kind, root, below)
         for path in folders:
             self._walk(path, root, below / path.name)
 
-    def _add_file(self, path: Path, kind: Kind, root: Path, below: PurePosixPath) -> None:
-        real = os.path.realpath(path)
+    def _add_file(self, path: Path, real: str, folder: str, kind: Kind, root: Path, below: PurePosixPath) -> None:
         if self._is_excluded(real) or not self._is_new(real):
             return
         if kind == "video":
             self.found.append(_Found("video", root, below / path.name, path, [path]))
             return
-        folder = os.path.realpath(path.parent)
         if folder not in self._photos:
             self._photos[folder] = _Found("photos", root, below / "photos", path.parent)
             self.found.append(self._photos[folder])
         self._photos[folder].files.append(path)
 
     def _is_excluded(self, real: str) -> bool:
-        return self._exclude is not None and Path(real).is_relative_to(self._exclude)
+        return self._exclude is not None and f"{real}/".startswith(f"{self._exclude}/")
 
     def _is_new(self, real: str) -> bool:
         if real in self._seen:
@@ -165,22 +139,31 @@ class _Finder:
         return True
 
 
-def _listing(folder: Path, is_input: bool) -> list[Path]:
+def _says(question: Callable[[], bool]) -> bool:
+    """The answer about a link's target; no where there is none, or it leads in a circle."""
+    try:
+        return question()
+    except OSError:
+        return False
+
+
+def _listing(folder: Path, is_input: bool) -> list[os.DirEntry[str]]:
     """What lies in a folder, hidden names left out, in natural order."""
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:
+            names = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         message = f"{shown(folder, whole=True)}: the folder cannot be read ({error.strerror})"
         if is_input:
             raise UsageError(message) from error
         _log.warning("%s; left out", message)
         return []
-    return [folder / name for name in sorted(names, key=_natural) if not name.startswith(".")]
+    return sorted(names, key=lambda entry: _natural(entry.name))
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     """A sorting key under which 2 comes before 10, and capitals do not matter."""
-    parts = re.split(r"([0-9]+)", name.casefold())
+    parts = _DIGITS.split(name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
@@ -196,15 +179,41 @@ def _kind(path: Path) -> Kind | None:
 
 def _sniff(path: Path) -> Kind:
     """By the content: a still picture is a photo; all else is tried as a video, whose reader says what is wrong."""
-    from PIL import Image
-
-    from fermedia.media.photos import DAMAGE
+    from fermedia.media.photos import DAMAGE, open_image
 
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return "video" if image.format == "GIF" and getattr(image, "is_animated", False) else "photos"
     except DAMAGE:
         return "video"
+
+
+def _films_apart(item: _Found) -> list[_Found]:
+    """The sequences among an item's files (in natural order), the longest first, and then the item of what is left."""
+    patterns: dict[tuple[str, str], dict[int, Path]] = {}
+    for file in item.files:
+        for number in _DIGITS.finditer(file.name):
+            members = patterns.setdefault((file.name[: number.start()], file.name[number.end() :]), {})
+            members.setdefault(int(number[0]), file)
+    left = dict.fromkeys(item.files)
+    films = []
+    # Among sequences of one length, those that count with the last number of their names.
+    for (before, after), members in sorted(patterns.items(), key=lambda p: (-len(p[1]), -len(p[0][0]))):
+        numbers = [number for number, file in members.items() if file in left]
+        files = [members[number] for number in numbers]
+        if len(files) < 2:
+            continue
+        for file in files:
+            del left[file]
+        name = f"{before}{_counter([file.name[len(before) : len(file.name) - len(after)] for file in files])}{after}"
+        films.append(_Found("sequence", item.root, item.below.with_name(name), item.path / name, files, numbers))
+    return films + ([replace(item, files=list(left))] if left else [])
+
+
+def _counter(texts: Sequence[str]) -> str:
+    """What stands for the numbers in the sequence's name, as FFmpeg writes it: %d, or %04d for 0001."""
+    width = min(map(len, texts))
+    return f"%0{width}d" if width > 1 and any(text.startswith("0") for text in texts) else "%d"
 
 
 def _keys(found: Sequence[_Found]) -> list[PurePosixPath]:

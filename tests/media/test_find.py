@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,8 @@ def keys(items: list[MediaItem]) -> list[str]:
     return found
 
 
-def find(*inputs: Path, exclude: Path | None = None) -> list[str]:
-    return keys(find_items(inputs, exclude))
+def find(*inputs: Path, exclude: Path | None = None, sequences: bool = False) -> list[str]:
+    return keys(find_items(inputs, exclude, sequences))
 
 
 def test_a_folder_is_walked_in_natural_order(tmp_path: Path) -> None:
@@ -87,14 +89,14 @@ def test_links_that_lead_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("here", "there", "everywhere"):  # without a memory, three to the power of forty folders
         (tmp_path / "a" / name).symlink_to(tmp_path / "a")
     listed: list[Path] = []
-    listdir = os.listdir
+    scandir = os.scandir
 
-    def counting(path: Path) -> list[str]:
+    def counting(path: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         listed.append(path)
         assert len(listed) < 10
-        return listdir(path)
+        return scandir(path)
 
-    monkeypatch.setattr(os, "listdir", counting)
+    monkeypatch.setattr(os, "scandir", counting)
     assert find(tmp_path / "a") == ["b/x.mp4"]
 
 
@@ -105,6 +107,8 @@ def test_nothing_inside_the_output_folder_is_an_input(tmp_path: Path) -> None:
     assert find(tmp_path, exclude=out) == ["a.mp4"]
     assert find(tmp_path / "a.mp4", out, exclude=out) == ["a.mp4"]  # as a shell's * gives it
     assert find(tmp_path, exclude=tmp_path / "not yet") != []
+    touch(tmp_path, "out 2/b.mp4")
+    assert find(tmp_path, exclude=out) == ["a.mp4", "out 2/b.mp4"]
     with pytest.raises(UsageError, match=r"items lies inside the output folder; give another --out"):
         find(out / "items", exclude=out)
     with pytest.raises(UsageError, match="no video or picture found"):
@@ -139,8 +143,8 @@ def test_collisions_within_an_input_are_numbered(tmp_path: Path) -> None:
 def test_keys_do_not_depend_on_the_order_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "1.jpg", "photos/a.mp4", "photos/A.mp4", "b.mp4", "B.mp4", "photos~2/c.mp4")
     first = find(tmp_path)
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: listdir(path)[::-1])
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: nullcontext(list(scandir(path))[::-1]))
     assert find(tmp_path) == first
 
 
@@ -171,6 +175,100 @@ def test_a_file_given_by_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> 
         ("video", "clip.dat"),
         ("video", ".hidden.mp4"),
     ]
+
+
+def test_linked_photos_count_once(tmp_path: Path) -> None:
+    touch(tmp_path, "all/1.jpg", "all/2.jpg", "some/3.jpg")
+    (tmp_path / "some/best.jpg").symlink_to(tmp_path / "all/1.jpg")
+    items = find_items([tmp_path], None)
+    assert keys(items) == ["all/photos", "some/photos"]
+    assert [file.name for file in items[1].files] == ["3.jpg"]
+    assert find(tmp_path / "some", exclude=tmp_path / "all") == ["photos"]
+    assert [file.name for file in find_items([tmp_path / "some"], tmp_path / "all")[0].files] == ["3.jpg"]
+
+
+# -- sequences ----------------------------------------------------------------------------------------------------
+
+
+def sequences(*inputs: Path) -> list[tuple[str, str, list[str]]]:
+    items = find_items(inputs, None, sequences=True)
+    keys(items)
+    return [(item.kind, str(item.key), [file.name for file in item.files]) for item in items]
+
+
+def test_numbered_pictures_are_a_film_if_asked_for(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"take/frame_{n:04d}.png" for n in (12, 9, 10, 8)), "take/a.mp4", "take/slate.png", "take/7.png")
+    assert [(item.kind, item.numbers) for item in find_items([tmp_path], None)] == [("photos", ()), ("video", ())]
+    sequence, photos, video = find_items([tmp_path], None, sequences=True)
+    assert (sequence.kind, sequence.path) == ("sequence", tmp_path / "take/frame_%04d.png")
+    assert str(sequence.key) == "take/frame_%04d.png"
+    assert sequence.numbers == (8, 9, 10, 12)
+    assert [file.name for file in sequence.files] == [f"frame_{n:04d}.png" for n in (8, 9, 10, 12)]
+    assert (photos.kind, str(photos.key), photos.path) == ("photos", "take/photos", tmp_path / "take")
+    assert [file.name for file in photos.files] == ["7.png", "slate.png"]
+    assert (video.kind, str(video.key)) == ("video", "take/a.mp4")
+
+
+def test_numbers_without_leading_zeros(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{n}.jpg" for n in (0, 1, 2, 9, 10, 11, 100)))
+    assert sequences(tmp_path) == [("sequence", "%d.jpg", [f"{n}.jpg" for n in (0, 1, 2, 9, 10, 11, 100)])]
+
+
+def test_leading_zeros_that_run_out(tmp_path: Path) -> None:
+    names = ["f098.png", "f099.png", "f100.png", "f999.png", "f1000.png"]
+    touch(tmp_path, *names)
+    assert sequences(tmp_path) == [("sequence", "f%03d.png", names)]
+
+
+def test_several_sequences_in_a_folder(tmp_path: Path) -> None:
+    """The running number is the one that makes the longest sequence, wherever it stands in the name."""
+    wanted = {
+        "cam1_%02d.png": [f"cam1_{n:02d}.png" for n in range(5)],
+        "cam2_%02d.png": [f"cam2_{n:02d}.png" for n in range(5)],
+        "take3_%d_v2.png": [f"take3_{n}_v2.png" for n in (1, 2, 3)],
+        "cam1_%02d.jpg": ["cam1_00.jpg", "cam1_01.jpg"],
+    }
+    touch(tmp_path, *(name for names in wanted.values() for name in names), "take3_3_v3.png")
+    wanted["photos"] = ["take3_3_v3.png"]
+    assert {key: files for _, key, files in sequences(tmp_path)} == wanted
+
+
+def test_of_equal_sequences_the_last_number_runs(tmp_path: Path) -> None:
+    touch(tmp_path, "day1_1.png", "day1_2.png", "day2_1.png")
+    assert sequences(tmp_path) == [
+        ("sequence", "day1_%d.png", ["day1_1.png", "day1_2.png"]),
+        ("photos", "photos", ["day2_1.png"]),
+    ]
+
+
+def test_two_pictures_of_one_number(tmp_path: Path) -> None:
+    touch(tmp_path, "a1.png", "a01.png", "a2.png", "A1.png")
+    assert sequences(tmp_path) == [
+        ("sequence", "a%d.png", ["a01.png", "a2.png"]),
+        ("photos", "photos", ["A1.png", "a1.png"]),
+    ]
+
+
+def test_sequences_of_files_and_of_several_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "x/f1.png", "x/f2.png", "x/f3.png", "y/f1.png", "y/f2.png", "z/f1.png", "z/g2.png")
+    assert sequences(tmp_path / "x/f3.png", tmp_path / "x/f1.png") == [("sequence", "f%d.png", ["f1.png", "f3.png"])]
+    assert [key for _, key, _ in sequences(tmp_path)] == ["x/f%d.png", "y/f%d.png", "z/photos"]
+    assert [key for _, key, _ in sequences(tmp_path / "x", tmp_path / "y")] == ["x/f%d.png", "y/f%d.png"]
+    touch(tmp_path, "x/f%d.png/1.mp4")
+    assert find(tmp_path / "x", sequences=True) == ["f%d~2.png", "f%d.png/1.mp4"]
+
+
+def test_fifty_thousand_pictures_are_found_without_being_asked_about_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    touch(folder, *(f"f{n}.png" for n in range(2_000)))
+    asked = []
+    for name in ("stat", "lstat", "readlink"):
+        function = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, f=function, **k: (asked.append(a), f(*a, **k))[1])
+    assert len(find_items([folder], None, sequences=True)[0].files) == 2_000
+    assert len(asked) < 100
 
 
 def test_wrong_inputs(tmp_path: Path) -> None:

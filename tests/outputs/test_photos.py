@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from fermedia.errors import MediaError
+from fermedia.outputs.drawing import overlay
+from fermedia.outputs.patches import blend_rgb
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.pictures import ArrayPicture
 from fermedia.types import Frame
@@ -26,14 +28,17 @@ def written(folder: Path, *names: str) -> list[str]:
 
 
 def test_names(tmp_path: Path) -> None:
-    assert written(tmp_path, "a.jpg", "b.JPEG", "c.png", "noext", ".hidden") == [
-        ".hidden.jpg", "a.jpg", "b.JPEG", "c.png.jpg", "noext.jpg",
+    assert written(tmp_path, "a.jpg", "b.JPEG", "c.png", "noext", ".hidden", "d.heic") == [
+        ".hidden.jpg", "a.jpg", "b.JPEG", "c.png.jpg", "d.heic.jpg", "noext.jpg",
     ]  # fmt: skip
 
 
 def test_names_never_meet(tmp_path: Path) -> None:
     assert written(tmp_path, "a.png", "a.png.jpg", "A.PNG", "x.jpg", "X.jpg") == [
         "A.PNG.3.jpg", "X.2.jpg", "a.png.2.jpg", "a.png.jpg", "x.jpg",
+    ]  # fmt: skip
+    assert written(tmp_path / "one", "a.heic", "a.jpg", "a.png", "a.avif", "a.heic.jpg", "a.jpeg") == [
+        "a.avif.jpg", "a.heic.2.jpg", "a.heic.jpg", "a.jpeg", "a.jpg", "a.png.jpg",
     ]  # fmt: skip
 
 
@@ -45,10 +50,26 @@ def test_same_size_and_painted_only_at_the_face(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "annotated").iterdir()] == ["a.png.jpg"]
     with Image.open(tmp_path / "annotated" / "a.png.jpg") as image:
         assert (image.format, image.size, image.mode) == ("JPEG", (201, 150), "RGB")
-        change = np.abs(np.asarray(image).astype(int) - before).max(axis=2)
-    assert change[:30].max() < 16  # JPEG's own
-    assert change[60:120, 5:55].max() > 60
+        after = np.asarray(image).astype(int)
+    assert image.layer[0][1:3] == image.layer[1][1:3] == (1, 1)  # colours at full resolution
+    expected = before.copy()
+    blend_rgb(expected, overlay([face(5, 60, 50, 60)], 201, 150))
+    assert np.abs(expected.astype(int) - before).max() > 100
+    assert np.abs(after - expected).mean() < 1.5
+    assert np.abs(after - before)[:30].max() < 16  # JPEG's own
     assert np.array_equal(PICTURE.rgb(), before)
+
+
+def test_a_panorama_that_is_too_long_for_jpeg(tmp_path: Path) -> None:
+    rows = np.repeat(np.array([[[200, 40, 90]], [[10, 60, 30]]], np.uint8), 65_501, axis=1)
+    with PhotoWriter(tmp_path) as writer:
+        writer.write(Frame(0, None, ArrayPicture(rows), name="wide.jpg"), [])
+        writer.write(Frame(1, None, ArrayPicture(rows[:, 1:].copy()), name="less.jpg"), [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["less.jpg", "wide.jpg.png"]
+    with Image.open(tmp_path / "wide.jpg.png") as image:
+        assert (np.asarray(image) == rows).all()
+    with Image.open(tmp_path / "less.jpg") as image:
+        assert image.size == (65_500, 2)
 
 
 def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:

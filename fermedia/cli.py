@@ -146,10 +146,25 @@ def dataset(data: Path, out: Path) -> int:
 @click.argument("data", type=_IN)
 @click.option("--out", required=True, type=_FOLDER, help="Folder for the model; new, or with --resume.")
 @click.option("--ferplus", type=_FILE, help="FER+ votes (ferplus_votes.csv or fer2013new.csv): a second head.")
+@click.option(
+    "--teacher",
+    "teachers",
+    type=_FOLDER,
+    multiple=True,
+    help="Folder of a finished training: learn its answers beside the labels. May be given several times.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, with the options it began with.")
 @_options(TrainOptions)
 @click.pass_context
-def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resume: bool, **options: Any) -> int:
+def train(
+    ctx: click.Context,
+    data: Path,
+    out: Path,
+    ferplus: Path | None,
+    teachers: tuple[Path, ...],
+    resume: bool,
+    **options: Any,
+) -> int:
     """Train a network from scratch on FER-2013 and leave a model folder.
 
     The best epoch is chosen on PublicTest; PrivateTest is never looked at. A checkpoint is written every
@@ -164,7 +179,8 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
         given = {
             k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT
         }
-        click.echo(train_model(data, out, given if resume else options, ferplus=ferplus, resume=resume))
+        chosen = given if resume else options
+        click.echo(train_model(data, out, chosen, ferplus=ferplus, teachers=teachers, resume=resume))
     return 0
 
 
@@ -180,14 +196,25 @@ def train(ctx: click.Context, data: Path, out: Path, ferplus: Path | None, resum
 )
 @click.option("--ferplus", type=_FILE, help="FER+ votes: figures under the crowd's labels too.")
 @click.option("--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; FER-2013's if not given.")
+@click.option("--robustness", is_flag=True, help="Also measure images made worse in many ways; takes minutes.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Images for --robustness, at most.",
+)
 @click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
-@click.option("--out", type=_FOLDER, help="Folder for the confusion matrix and the reliability plot.")
+@click.option("--out", type=_FOLDER, help="Folder for the plots: confusion, reliability, robustness.")
 def evaluate(
     data: Path,
     model: Path | None,
     split: str,
     ferplus: Path | None,
     labels: str | None,
+    robustness: bool,
+    sample: int,
     json_file: Path | None,
     out: Path | None,
 ) -> int:
@@ -196,7 +223,8 @@ def evaluate(
         from fermedia.training.evaluate import evaluate as measure
         from fermedia.training.evaluate import format_report, write_report
 
-        result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels)
+        hard = sample if robustness else 0
+        result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels, robustness=hard)
         write_report(result, json_file=json_file, out=out)
         click.echo(format_report(result))
     return 0

@@ -36,6 +36,14 @@ def _share_or_0(value: float) -> str | None:
     return None if 0 <= value < 1 else "must be 0 or more and below 1"
 
 
+def _share_or_all(value: float) -> str | None:
+    return None if 0 <= value <= 1 else "must lie between 0 and 1"
+
+
+def _smooth(value: float) -> str | None:
+    return None if 0 <= value <= 5 else "must lie between 0 and 5 seconds"
+
+
 def _crop(value: int) -> str | None:
     return None if 24 <= value <= 48 else "must lie between 24 and 48"
 
@@ -107,6 +115,14 @@ class TrainOptions(Options):
     augmentation: float = _option(1.0, "Strength of the augmentation; 0 for mirror images alone.", _not_negative)
     crop: int = _option(40, "Side of the random crops in training; tests use the whole 48 pixels.", _crop)
     width: float = _option(1.0, "Factor on the network's channels.", _positive)
+    distillation: float = _option(
+        0.7, "With --teacher: share of the teachers' answers in what is taught; the rest is the label's.", _share_or_all
+    )
+    copies: int = _option(
+        30,
+        "With --teacher: augmented passes that the teachers answer and the epochs use in turn.",
+        _positive,
+    )
     balance: float = _option(
         0.5,
         "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.",

@@ -59,6 +59,12 @@ class Augmentation:
         return np.clip(out, 0, 255).astype(np.float32)[..., None]
 
 
+def mix(a: NDArray[np.float32], b: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``share`` (n,) of each row of ``a`` and the rest of ``b``: mixup (Zhang et al. 2018)."""
+    share = share.reshape(-1, *[1] * (a.ndim - 1))
+    return np.asarray(share * a + (1 - share) * b, np.float32)
+
+
 def _shrink(face: Gray, side: int) -> Gray:
     height, width = face.shape
     small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)

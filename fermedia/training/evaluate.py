@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from fermedia.files import models_dir, write_json
 from fermedia.training import plots
 from fermedia.training.dataset import CHOICES, Split, digests, load, majority_labels, seen
 from fermedia.training.metrics import measure
+from fermedia.training.robustness import format_robustness, measure_robustness
 from fermedia.training.sources import Source, open_source
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
@@ -36,6 +36,7 @@ def evaluate(
     model: Path | None = None,
     ferplus: Path | None = None,
     labels: str | None = None,
+    robustness: int = 0,
 ) -> dict[str, Any]:
     """Measure the LiteRT model in the folder ``model`` (the one that ships if None) on a split of ``data``.
 
@@ -43,6 +44,7 @@ def evaluate(
     head of the model speaks, "fer2013" (as if None, where the model has it) or "ferplus". The figures are against
     the labels of the same name; against FER-2013's if there is no file ``ferplus``. With that file and FER-2013's
     head, the figures of the FER+ head against the FER+ labels stand beside them, under "ferplus".
+    ``robustness`` is the number of images that are also made worse in many ways, which takes minutes; 0 for none.
 
     Gives what ``evaluate_split`` gives, with "data", "split" and "splits" (images per part). Raises DataError for
     data that is not as it should be, ModelError for the model.
@@ -54,12 +56,16 @@ def evaluate(
     parts = [name for name in CHOICES[split] if sum(counts[name])] or CHOICES[split]
     dataset = load(source, parts, ferplus)
     training = digests(dataset["train"].images) if "train" in dataset else _training_digests(source)
-    result = evaluate_split(dataset.joined(), model, labels, training)
+    result = evaluate_split(dataset.joined(), model, labels, training, robustness)
     return {"data": str(data), "split": split, "splits": {n: len(s) for n, s in dataset.items()}, **result}
 
 
 def evaluate_split(
-    split: Split, model: Path | None = None, labels: str | None = None, training: NDArray[np.uint64] | None = None
+    split: Split,
+    model: Path | None = None,
+    labels: str | None = None,
+    training: NDArray[np.uint64] | None = None,
+    robustness: int = 0,
 ) -> dict[str, Any]:
     """Measure a model on images that are loaded already.
 
@@ -67,12 +73,11 @@ def evaluate_split(
     Gives the figures of ``metrics.measure`` and: "head" (which of the model's outputs spoke), "labels" (what it was
     compared with), "without_training_repeats" (the figures without images that also stand in the training set, or
     None) and their "accuracy_without_training_repeats", "training_repeats" (how many such images there are, and how
-    that is known or why it is not), "model" (path, sha256), and with votes "ferplus" (the same figures, or None).
+    that is known or why it is not), "model" (path, sha256), with votes "ferplus" (the same figures, or None), and
+    where it was asked for "robustness" (``measure_robustness`` of so many images, none of them a known repeat).
     """
     folder = models_dir() / "emotion" if model is None else model
-    heads = _heads(folder)
-    head = labels or ("fer2013" if "fer2013" in heads else heads[0])
-    classifier = Classifier.load(folder, head)
+    classifier = _speaker(folder, labels)
     repeated, known_from = _repeated(split, training, folder)
     count = None if repeated is None else int(repeated.sum())
     result: dict[str, Any] = {
@@ -80,31 +85,28 @@ def evaluate_split(
         "training_repeats": {"n": count, "known_from": known_from},
     }
     if split.votes is None:
-        return result | _figures(classifier, split, head, repeated)
+        return result | _figures(classifier, split, "fer2013", repeated, robustness)
     voted, known = majority_labels(split.votes)
     crowd = replace(split, labels=voted).pick(known)
     again = None if repeated is None else repeated[known]
-    if head == "ferplus":
+    if classifier.labels == "ferplus":
         if not len(crowd):
             raise DataError(f"none of the {len(split)} images has a FER+ label among the seven emotions")
-        return result | _figures(classifier, crowd, head, again) | {"labels": "ferplus"}
-    result |= _figures(classifier, split, head, repeated)
-    other = "ferplus" if "ferplus" in heads else head
+        return result | _figures(classifier, crowd, "ferplus", again, robustness)
+    result |= _figures(classifier, split, "fer2013", repeated, robustness)
     result["ferplus"] = None
     if len(crowd):
-        figures = _figures(Classifier.load(folder, other), crowd, other, again)
-        result["ferplus"] = figures | {"labels": "ferplus"}
+        other = Classifier.load(folder, "ferplus") if "ferplus" in classifier.heads else classifier
+        result["ferplus"] = _figures(other, crowd, "ferplus", again)
     return result
 
 
-def _heads(folder: Path) -> list[str]:
-    """The labellings that the model in a folder speaks, by its card."""
-    path = folder / "card.json"
-    try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["heads"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{path} is missing or is no model's card; --model must name a trained model's folder"
-        raise ModelError(message) from error
+def _speaker(folder: Path, labels: str | None) -> Classifier:
+    """The head that was asked for; without a wish FER-2013's, or what the model has."""
+    classifier = Classifier.load(folder, labels)
+    if labels is None and classifier.labels != "fer2013" and "fer2013" in classifier.heads:
+        return Classifier.load(folder, "fer2013")
+    return classifier
 
 
 def _training_digests(source: Source) -> NDArray[np.uint64] | None:
@@ -131,14 +133,19 @@ def _repeated(split: Split, training: NDArray[np.uint64] | None, folder: Path) -
     return repeated, known_from
 
 
-def _figures(classifier: Classifier, split: Split, head: str, repeated: NDArray[np.bool_] | None) -> dict[str, Any]:
+def _figures(
+    classifier: Classifier, split: Split, labels: str, repeated: NDArray[np.bool_] | None, robustness: int = 0
+) -> dict[str, Any]:
+    """Everything about one head's answers to a split whose labels are of the kind ``labels``."""
     probabilities = _predict(classifier, split.images)
-    figures = {"labels": "fer2013", "head": head, **measure(probabilities, split.labels)}
-    rest = None
+    figures = {"labels": labels, "head": classifier.labels, **measure(probabilities, split.labels)}
+    rest, tested = None, split
     if repeated is not None and not repeated.all():
-        rest = measure(probabilities[~repeated], split.labels[~repeated])
+        rest, tested = measure(probabilities[~repeated], split.labels[~repeated]), split.pick(~repeated)
     figures["accuracy_without_training_repeats"] = rest["accuracy"] if rest else None
     figures["without_training_repeats"] = rest
+    if robustness:
+        figures["robustness"] = measure_robustness(classifier, tested, robustness)
     return figures
 
 
@@ -152,7 +159,7 @@ def _predict(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def write_report(result: dict[str, Any], json_file: Path | None = None, out: Path | None = None) -> None:
-    """Write the figures as JSON, and the confusion matrix and reliability diagram as pictures into a folder."""
+    """Write the figures as JSON, and confusion matrix, reliability and robustness as pictures into a folder."""
     if json_file is not None:
         write_json(json_file, result)
     if out is None:
@@ -162,6 +169,8 @@ def write_report(result: dict[str, Any], json_file: Path | None = None, out: Pat
             title = f"{_NAMES[figures['labels']]}, {figures['n']:,} images"
             plots.plot_confusion(figures["confusion"], out / f"confusion{suffix}.png", title)
             plots.plot_reliability(figures["reliability"], figures["ece"], out / f"reliability{suffix}.png", title)
+    if "robustness" in result:
+        plots.plot_robustness(result["robustness"], out / "robustness.png", _NAMES[result["labels"]])
 
 
 def format_report(result: dict[str, Any]) -> str:
@@ -175,6 +184,8 @@ def format_report(result: dict[str, Any]) -> str:
     ]
     if result.get("ferplus"):
         lines += ["", *_format_figures(result["ferplus"], result["training_repeats"])]
+    if "robustness" in result:
+        lines += ["", *format_robustness(result["robustness"])]
     return "\n".join(lines)
 
 
@@ -187,9 +198,15 @@ def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[st
         f"  accuracy            {figures['accuracy']:7.2%}   95 % interval {low:.2%} to {high:.2%}",
         f"  balanced accuracy   {figures['balanced_accuracy']:7.2%}",
         f"  macro F1            {figures['macro_f1']:7.2%}",
-        f"  calibration error   {figures['ece']:7.4f}   ECE, {len(figures['reliability'])} bins",
+        f"  calibration error   {figures['ece']:7.4f}   ECE, {len(figures['reliability'])} bins; "
+        f"chance alone gives {figures['ece_by_chance']:.4f}",
         f"  log loss            {figures['nll']:7.4f}",
     ]
+    if figures["ece_cross_fitted"] is not None:
+        line = (
+            f"    cross-fitted      {figures['ece_cross_fitted']:7.4f}   with temperatures fitted on the other images"
+        )
+        lines.insert(-1, line)
     if rest:
         lines.append(
             f"  without repeats     {rest['accuracy']:7.2%}   accuracy without the {figures['n'] - rest['n']:,} images "

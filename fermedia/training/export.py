@@ -19,10 +19,11 @@ from scipy.optimize import minimize_scalar
 
 import fermedia
 from fermedia.files import sha256, whole_file, write_json
-from fermedia.training import network, plots
+from fermedia.training import network, plots, teachers
+from fermedia.training.checkpoint import HISTORY
 from fermedia.training.dataset import majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
-from fermedia.training.fit import HISTORY, Trainer
+from fermedia.training.fit import Trainer
 from fermedia.types import EMOTIONS
 from fermedia.vision.framing import FRAMING
 
@@ -51,7 +52,7 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     with whole_file(out / TRAINING_DIGESTS) as path:
         np.save(path, known)
     card = _card(trainer, out, temperatures)
-    write_json(out / "card.json", card)
+    write_json(out / "card.json", card)  # without figures yet: they are those of the files, which need a card
     public = evaluate_split(trainer.public, out, training=known)
     write_report(public, out=out)
     card["metrics"] = {"public": public}
@@ -59,6 +60,7 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     write_history(trainer.state.history, out)
     plots.plot_history(pd.DataFrame(trainer.state.history), out / "curves.png")
     _architecture(model, out)
+    teachers.save(trainer.state, out / teachers.WEIGHTS)  # the last of all: where it is, the folder is complete
     return card
 
 

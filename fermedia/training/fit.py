@@ -1,21 +1,20 @@
-"""Training: epochs, the schedule over the whole budget, the moving average, and a checkpoint that resumes exactly.
+"""Training: epochs, the schedule over the whole budget, the moving average, the teachers; it resumes exactly.
 
-Everything random in an epoch is drawn from (seed, epoch), so the state between two epochs is only weights,
-their moving average, the optimiser's momenta and the history.
+Everything random in an epoch is drawn from (seed, number of its pass), so the state between two epochs is only weights,
+their moving average, the optimiser's momenta and the history. Each epoch has a pass of its own; with teachers, whose
+answers are kept, the first few passes are used in turn.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -23,90 +22,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fermedia.errors import DataError, UsageError
-from fermedia.files import whole_file
+from fermedia.errors import ModelError
 from fermedia.options import TrainOptions
 from fermedia.training import network
-from fermedia.training.augment import Augmentation
+from fermedia.training.augment import Augmentation, mix
+from fermedia.training.checkpoint import State
 from fermedia.training.dataset import Split, vote_distribution
+from fermedia.training.schedule import Budget, learning_rate
+from fermedia.training.teachers import Answers, Committee, Teacher, blend
 from fermedia.vision.quiet import quiet_stderr
 
-CHECKPOINT = "checkpoint.npz"
-HISTORY = "history.csv"
-
-#: Share of the budget in which the learning rate rises to its peak.
-WARM_UP = 0.04
 #: Epochs that the moving average of the weights looks back, and how many steps lie between two updates of it.
 AVERAGE_EPOCHS, AVERAGE_EVERY = 2.0, 4
 #: Weight of the loss on the crowd votes, beside 1 for FER-2013's labels.
 FERPLUS_WEIGHT = 1.0
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
-
-
-@dataclass
-class State:
-    """All that a later process needs to go on: what ``checkpoint.npz`` holds."""
-
-    options: dict[str, Any]
-    data: dict[str, Any]
-    epoch: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    arrays: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    """``weights``, ``average``, ``optimizer`` and ``best`` (the average of the best epoch), in the model's order."""
-
-    def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
-        plain = {k: getattr(self, k) for k in ("options", "data", "epoch", "seconds", "history")}
-        flat = {f"{name}/{i:04d}": a for name, arrays in self.arrays.items() for i, a in enumerate(arrays)}
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, state=np.array(json.dumps(plain)), **flat)
-
-    @classmethod
-    def load(cls, path: Path) -> State:
-        """Read it; UsageError where there is none, DataError where it is damaged."""
-        if not path.is_file():
-            raise UsageError(f"{path.parent} holds no checkpoint to resume; start without --resume")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                state = cls(**json.loads(str(file["state"])))
-                for key in sorted(file.files):
-                    if "/" in key:
-                        state.arrays.setdefault(key.split("/")[0], []).append(file[key])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise DataError(f"{path}: damaged checkpoint ({error}); start again in another folder") from error
-        return state
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The history's row with the highest accuracy on PublicTest; of equals the later one."""
-        return max(self.history, key=lambda row: (row["val_accuracy"], row["epoch"]))
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How far a training is, as a share 0..1 of its epochs or of its hours."""
-
-    epochs: int | None
-    hours: float | None
-
-    def at(self, epoch: int, seconds: float) -> float:
-        """The share that is used up after ``epoch`` epochs and ``seconds`` seconds."""
-        used = epoch / self.epochs if self.epochs else seconds / (3600 * (self.hours or 1))
-        return min(1.0, used)
-
-    def span(self, epoch: int, seconds: float) -> tuple[float, float]:
-        """Begin and end of the next epoch; by the clock, it is expected to take as long as the mean of those so far."""
-        begin = self.at(epoch, seconds)
-        expected = seconds / epoch if epoch else WARM_UP * 3600 * (self.hours or 1)
-        return begin, self.at(epoch + 1, seconds + expected)
-
-
-def learning_rate(peak: float, share: float) -> float:
-    """Linear warm-up, then a half cosine to zero (Loshchilov & Hutter 2017), over the whole budget."""
-    rest = (share - WARM_UP) / (1 - WARM_UP)
-    return peak * min(1.0, share / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, rest))))
 
 
 def precision_policy(precision: str) -> str:
@@ -120,11 +51,38 @@ def precision_policy(precision: str) -> str:
     return "mixed_bfloat16" if precision == "bfloat16" else precision
 
 
-class Trainer:
-    """A network, its optimiser and its moving average, and the loop that improves them."""
+class FusedNorm(keras.layers.BatchNormalization):
+    """Batch normalisation as one operation, where Keras takes a dozen that each go through all the numbers."""
 
-    def __init__(self, train: Split, public: Split, options: TrainOptions, state: State) -> None:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """As Keras's, but that the moving variance is the unbiased one."""
+        normalized, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            self.gamma.value,
+            self.beta.value,
+            self.moving_mean.value,
+            self.moving_variance.value,
+            epsilon=self.epsilon,
+            is_training=bool(training),
+            exponential_avg_factor=1 - self.momentum,
+        )
+        if training:
+            self.moving_mean.assign(mean)
+            self.moving_variance.assign(variance)
+        return normalized
+
+
+class Trainer:
+    """A network, its optimiser and its moving average, and the loop that improves them.
+
+    Raises ModelError for a teacher that is another kind of network.
+    """
+
+    def __init__(
+        self, train: Split, public: Split, options: TrainOptions, state: State, committee: Committee | None = None
+    ) -> None:
         self.train, self.public, self.options, self.state = train, public, options, state
+        self.committee = committee
         self.heads = ["fer2013"] if train.votes is None else ["fer2013", "ferplus"]
         self.augmentation = Augmentation().scaled(options.augmentation)
         self.steps = max(1, len(train.images) // options.batch_size)
@@ -133,19 +91,32 @@ class Trainer:
         with quiet_stderr():  # the first operation looks for a graphics card, and says that there is none
             keras.utils.set_random_seed(options.seed)
             tf.zeros(1)
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(precision_policy(options.precision))
-        try:
-            self.model = network.build(self.heads, options.width)
-        finally:
-            keras.config.set_dtype_policy(before)
+        self.model = self._network(self.heads, options.width)
         self.optimizer = keras.optimizers.SGD(0.0, momentum=0.9, nesterov=True)
         self.optimizer.build(self.model.trainable_variables)
         self.average = [tf.Variable(w.value, trainable=False) for w in self.model.weights]
         self._step = tf.function(self._step_once, reduce_retracing=True)
         self._forward = tf.function(lambda faces: self.model(faces, training=False), reduce_retracing=True)
+        self._teachers = [self._teacher(t) for t in committee.teachers] if committee else []
+        self._ask = tf.function(self._ask_once, reduce_retracing=True)
         if state.arrays:
             self._restore()
+
+    def _network(self, heads: list[str], width: float) -> keras.Model:
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(precision_policy(self.options.precision))
+        try:
+            return network.build(heads, width, norm=FusedNorm)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def _teacher(self, teacher: Teacher) -> keras.Model:
+        try:
+            model = self._network(teacher.heads, teacher.width)
+            model.set_weights(teacher.weights)
+        except (ValueError, KeyError) as error:
+            raise ModelError(f"{teacher.folder}: its weights are of another network than this version's") from error
+        return model
 
     def epochs(self) -> Iterator[State]:
         """Run what is left of the budget; gives the state after each epoch."""
@@ -163,8 +134,10 @@ class Trainer:
         sums: dict[str, float] = {}
         label = f"epoch {self.state.epoch + 1}" + (f"/{self.options.epochs}" if self.options.epochs else "")
         decay = math.exp(-AVERAGE_EVERY / (AVERAGE_EPOCHS * self.steps))
+        number = self.state.epoch % self.options.copies if self.committee else self.state.epoch
+        answers = self.answers(number)
         with tqdm(total=self.steps, desc=label, unit="step", leave=False, disable=None) as bar:
-            for i, (faces, targets, weights) in enumerate(self._batches()):
+            for i, (faces, targets, weights) in enumerate(self.batches(number, answers)):
                 rate = learning_rate(self.options.learning_rate, begin + (end - begin) * i / self.steps)
                 self.optimizer.learning_rate.assign(rate)
                 for name, value in self._step(faces, targets, weights).items():
@@ -188,21 +161,53 @@ class Trainer:
         rest = (self.options.epochs or 0) - self.state.epoch - (step + 1) / self.steps
         return tqdm.format_interval(int(max(0.0, each * rest)))
 
-    def _batches(self) -> Iterator[Batch]:
-        """One epoch's batches, made ahead in a thread, in an order that depends on (seed, epoch) alone."""
-        rng = np.random.default_rng([self.options.seed, self.state.epoch])
+    def answers(self, number: int) -> Answers | None:
+        """What the teachers say to each picture of a pass, kept from before or asked now; None without teachers."""
+        if self.committee is None:
+            return None
+        view = hashlib.sha256(next(self.batches(number))[0].tobytes()).hexdigest()
+        kept = self.committee.kept(number, view)
+        if kept is not None:
+            return kept
+        batches = tqdm(
+            self.batches(number),
+            total=self.steps,
+            desc=f"teachers' answers {number + 1}/{self.options.copies}",
+            unit="step",
+            leave=False,
+            disable=None,
+        )
+        parts = [{head: a.numpy() for head, a in self._ask(faces).items()} for faces, _, _ in batches]
+        asked = {head: np.concatenate([part[head] for part in parts]) for head in parts[0]}
+        self.committee.keep(number, view, asked)
+        return asked
+
+    def _ask_once(self, faces: Any) -> dict[str, Any]:
+        """The teachers' mean probabilities per head of the student that one of them has; (n, units), float16."""
+        logits = [teacher(faces, training=False) for teacher in self._teachers]
+        said = {head: [tf.nn.softmax(own[head]) for own in logits if head in own] for head in self.heads}
+        return {head: tf.cast(tf.add_n(each) / len(each), tf.float16) for head, each in said.items() if each}
+
+    def batches(self, number: int, answers: Answers | None = None) -> Iterator[Batch]:
+        """A pass's batches, made ahead in a thread; all that is random in them depends on (seed, number) alone.
+
+        With the teachers' answers to this pass, these are in the targets.
+        """
+        rng = np.random.default_rng([self.options.seed, number])
         order = rng.permutation(len(self.train.images))
         size = self.options.batch_size
         with ThreadPoolExecutor(1) as pool:
             waiting: deque[Any] = deque()
             for i in range(self.steps):
-                waiting.append(pool.submit(self._batch, order[i * size : (i + 1) * size], rng))
+                rows = slice(i * size, (i + 1) * size)
+                said = {head: a[rows] for head, a in answers.items()} if answers else {}
+                waiting.append(pool.submit(self._batch, order[rows], rng, said))
                 if len(waiting) > 3:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _batch(self, index: NDArray[np.intp], rng: np.random.Generator) -> Batch:
+    def _batch(self, index: NDArray[np.intp], rng: np.random.Generator, answers: Answers) -> Batch:
         faces = self.augmentation(self.train.images[index], self.options.crop, rng)
         targets = {name: t[index] for name, (t, _) in self._targets.items()}
         weights = {name: w[index] for name, (_, w) in self._targets.items()}
@@ -210,11 +215,13 @@ class Trainer:
             share = rng.beta(self.options.mixup, self.options.mixup, len(index)).astype(np.float32)
             share = np.maximum(share, 1 - share)
             other = rng.permutation(len(index))
-            faces = _mix(faces, faces[other], share)
+            faces = mix(faces, faces[other], share)
             for name, target in targets.items():
-                weighted = _mix(target * weights[name][:, None], (target * weights[name][:, None])[other], share)
-                weights[name] = _mix(weights[name], weights[name][other], share)
+                weighted = mix(target * weights[name][:, None], (target * weights[name][:, None])[other], share)
+                weights[name] = mix(weights[name], weights[name][other], share)
                 targets[name] = np.asarray(weighted / np.maximum(weights[name], 1e-6)[:, None], np.float32)
+        # The teachers saw the mixed pictures, so nothing of their answers needs mixing.
+        blend(targets, weights, answers, self.options.distillation)
         return faces, targets, weights
 
     def _step_once(self, faces: Any, targets: Any, weights: Any) -> dict[str, Any]:
@@ -306,8 +313,3 @@ def _targets(split: Split, smoothing: float) -> dict[str, tuple[NDArray[np.float
         votes, known = vote_distribution(split.votes)
         targets["ferplus"] = (votes, known.astype(np.float32))
     return targets
-
-
-def _mix(a: NDArray[np.float32], b: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    share = share.reshape(-1, *[1] * (a.ndim - 1))
-    return np.asarray(share * a + (1 - share) * b, np.float32)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -14,51 +15,68 @@ from fermedia.types import EMOTIONS
 #: Bins of equal width in which confidence is compared with accuracy.
 BINS = 15
 
+#: Fewer images than this say nothing about a temperature.
+LEAST_FOR_TEMPERATURE = 100
+
+#: Random halvings that the cross-fitted calibration error is the mean of, and draws that its chance level is.
+_HALVINGS, _DRAWS = 10, 200
+
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
     """All figures, as plain values for JSON.
 
     ``n``, ``accuracy``, ``accuracy_interval`` (95 %, Wilson 1927), ``balanced_accuracy`` (mean recall) and
     ``macro_f1`` (both over the classes that have images), ``nll`` (mean negative log likelihood, nats), ``ece``
-    (expected calibration error), ``per_class`` (precision, recall, f1, support), ``confusion`` (7 rows of labels,
-    7 columns of answers, both in the order of ``EMOTIONS``) and ``reliability`` (the bins behind ``ece``).
+    (expected calibration error of the probabilities as they are), ``ece_cross_fitted`` (``cross_fitted_ece``),
+    ``ece_by_chance`` (``ece_by_chance``), ``per_class`` (precision, recall and its interval, f1, support),
+    ``confusion`` (7 rows of labels, 7 columns of answers, both in the order of ``EMOTIONS``) and ``reliability`` (the
+    bins behind ``ece``). An interval is None where there are no images.
     """
     if probabilities.shape != (len(labels), len(EMOTIONS)) or not len(labels):
         raise ValueError(f"expected probabilities of shape (n, 7) for n labels, got {probabilities.shape}")
     answers = probabilities.argmax(1)
     classes = np.arange(len(EMOTIONS))
     correct = answers == labels
-    interval = binomtest(int(correct.sum()), len(labels)).proportion_ci(0.95, method="wilson")
     scores = precision_recall_fscore_support(labels, answers, labels=classes, zero_division=0)
-    per_class = {
+    per_class: dict[str, dict[str, Any]] = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for name, p, r, f, s in zip(EMOTIONS, *scores, strict=True)
     }
+    for i, row in enumerate(per_class.values()):
+        row["recall_interval"] = wilson(int(correct[labels == i].sum()), row["support"]) if row["support"] else None
     present = [row for row in per_class.values() if row["support"]]
     bins = reliability(probabilities, labels)
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return {
         "n": len(labels),
         "accuracy": float(correct.mean()),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": wilson(int(correct.sum()), len(labels)),
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "nll": float(-np.log(np.clip(likelihood, 1e-7, None)).mean()),
-        "ece": sum(b["n"] / len(labels) * abs(b["accuracy"] - b["confidence"]) for b in bins if b["n"]),
+        "ece": _ece(bins),
+        "ece_cross_fitted": cross_fitted_ece(probabilities, labels),
+        "ece_by_chance": ece_by_chance(probabilities),
         "per_class": per_class,
         "confusion": confusion_matrix(labels, answers, labels=classes).tolist(),
         "reliability": bins,
     }
 
 
-def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> list[dict[str, Any]]:
+def wilson(hits: int, n: int) -> list[float]:
+    """The 95 % interval of a share (Wilson 1927), [low, high]; ``n`` is at least 1."""
+    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> list[dict[str, Any]]:
     """The images by the probability of their answer, in ``BINS`` bins (low, high] (Guo et al. 2017).
 
     Each bin has ``low``, ``high``, ``n``, and the mean ``confidence`` and ``accuracy`` (None where it is empty).
     """
     confidence = probabilities.max(1).astype(np.float64)
     correct = probabilities.argmax(1) == labels
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    bins = _bins(confidence)
     table = []
     for i in range(BINS):
         inside = bins == i
@@ -73,3 +91,61 @@ def reliability(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -
             }
         )
     return table
+
+
+def cross_fitted_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
+    """The calibration error where no image had a part in the temperature that its own probabilities were divided by.
+
+    The images are halved at random; each half's probabilities get the temperature that was fitted on the other; the
+    error is taken over both together. Mean of ten halvings, always the same ones. None under 100 images.
+    """
+    n = len(labels)
+    if n < LEAST_FOR_TEMPERATURE:
+        return None
+    rng = np.random.default_rng(0)
+    errors = []
+    for _ in range(_HALVINGS):
+        halves = np.array_split(rng.permutation(n), 2)
+        scaled = np.empty(probabilities.shape)
+        for mine, other in (halves, halves[::-1]):
+            scaled[mine] = with_temperature(probabilities[mine], fit_temperature(probabilities[other], labels[other]))
+        errors.append(_ece(reliability(scaled, labels)))
+    return float(np.mean(errors))
+
+
+def ece_by_chance(probabilities: NDArray[np.floating]) -> float:
+    """The calibration error to be expected of as many images with the same confidences, were these exactly true.
+
+    Chance alone keeps the accuracy in a bin from its confidence, so an error of this size is as good as none. Mean of
+    200 draws, always the same ones.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    bins = _bins(confidence)
+    rng = np.random.default_rng(0)
+    gaps = [np.bincount(bins, (rng.random(len(bins)) < confidence) - confidence, BINS) for _ in range(_DRAWS)]
+    return float(np.abs(gaps).sum(1).mean() / len(bins))
+
+
+def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """The temperature for which ``with_temperature`` gives ``labels`` (n,) the highest likelihood, 0.2..5."""
+
+    def loss(temperature: float) -> float:
+        likelihood = with_temperature(probabilities, temperature)[np.arange(len(labels)), labels]
+        return float(-np.log(np.clip(likelihood, 1e-300, None)).mean())
+
+    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
+
+
+def with_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
+    """softmax(log p / T) (Guo et al. 2017) of probabilities (n, classes)."""
+    powers = np.clip(probabilities.astype(np.float64), 1e-12, None) ** (1 / temperature)
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def _ece(bins: list[dict[str, Any]]) -> float:
+    total = sum(b["n"] for b in bins)
+    return float(sum(b["n"] / total * abs(b["accuracy"] - b["confidence"]) for b in bins if b["n"]))
+
+
+def _bins(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)

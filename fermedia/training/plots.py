@@ -77,6 +77,35 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: Path, 
     _save(figure, path)
 
 
+def plot_robustness(result: Mapping[str, Any], path: Path, labels: str) -> None:
+    """Accuracy and balanced accuracy against every strength of every trouble of ``measure_robustness``."""
+    columns = 5
+    rows = -(-len(result["troubles"]) // columns)
+    figure = Figure(figsize=(2.5 * columns, 2.6 * rows + 0.8), layout="constrained")
+    figure.suptitle(f"{labels}, the same {result['n']:,} images, made worse", fontsize=12)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(result["troubles"]) :]:
+        axes.set_axis_off()
+    for axes, trouble in zip(grid, result["troubles"], strict=False):
+        points = {row["strength"]: row for row in trouble["rows"]} | {trouble["unchanged"]: result}
+        strengths = sorted(points)
+        axes.axhline(result["accuracy"], color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        for key, color, name in (("accuracy", _BLUE, "accuracy"), ("balanced_accuracy", _GREEN, "balanced accuracy")):
+            axes.plot(strengths, [points[s][key] for s in strengths], "o-", color=color, markersize=3.5, label=name)
+        axes.plot(trouble["unchanged"], result["accuracy"], "o", color=_ORANGE, markersize=6, label="as they are")
+        axes.set_title(trouble["name"], fontsize=10)
+        axes.set_xlabel(trouble["unit"], fontsize=8.5)
+        if trouble["unit"] in ("pixels", "factor"):
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.tick_params(labelsize=8)
+        _clean(axes)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, fontsize=9, ncols=3)
+    _save(figure, path)
+
+
 def plot_history(history: pd.DataFrame, path: Path) -> None:
     """Loss, accuracy and learning rate over the epochs, of whichever columns ``history`` has.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,45 @@ from tqdm import tqdm
 from fermedia.errors import UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
+from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
-from fermedia.training.fit import CHECKPOINT, State, Trainer
+from fermedia.training.fit import Trainer
+from fermedia.training.teachers import ANSWERS, Committee, load_teachers
 
 
 def train_model(
-    data: Path, out: Path, options: dict[str, Any], *, ferplus: Path | None = None, resume: bool = False
+    data: Path,
+    out: Path,
+    options: dict[str, Any],
+    *,
+    ferplus: Path | None = None,
+    teachers: Sequence[Path] = (),
+    resume: bool = False,
 ) -> str:
     """Train on ``data`` into the folder ``out``; gives the closing line.
 
-    ``options`` are fields of ``TrainOptions``. With ``resume`` they, and the votes, come from the checkpoint, and
-    what is given must agree with it. Raises UsageError, DataError; KeyboardInterrupt with a hint on how to go on.
+    ``options`` are fields of ``TrainOptions``, ``teachers`` folders that this left before (see
+    ``fermedia.training.teachers``). With ``resume`` all of them, and the votes, come from the checkpoint, and what is
+    given must agree with it. Raises UsageError, DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
     """
     state = _resumed(out, options, ferplus) if resume else None
     if state is None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: is not empty; add --resume to go on with it, or name another folder")
         state = State(options=TrainOptions(**options).record(), data=_origin(ferplus))
+    committee = _committee(state, out, teachers)
     ferplus = Path(state.data["ferplus"]) if state.data["ferplus"] else None
     dataset = load(data, ("train", "public"), ferplus)
     if state.data.setdefault("digest", dataset.digest) != dataset.digest:
         raise UsageError(f"{data}: is not the data set that {out} was begun with; give that one, or another --out")
-    trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**state.options), state)
-    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**state.options), state, committee)
+    state.save(out / CHECKPOINT)
     try:
         _run(trainer, out)
     except KeyboardInterrupt as error:
         done = f"{state.epoch} epochs are kept" if state.epoch else "no epoch was finished"
-        how = f"go on with: fermedia train {data} --out {out} --resume" if state.epoch else "start again"
-        raise KeyboardInterrupt(f"{done}; {how}") from error
+        raise KeyboardInterrupt(f"{done}; go on with: fermedia train {data} --out {out} --resume") from error
     card = export(trainer, out, digests(dataset["train"].images))
     public = card["metrics"]["public"]
     low, high = public["accuracy_interval"]
@@ -78,14 +88,30 @@ def _run(trainer: Trainer, out: Path) -> None:
 def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
     """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
     state = State.load(out / CHECKPOINT)
-    differing = [f"--{k.replace('_', '-')} {v}" for k, v in options.items() if state.options[k] != v]
+    begun = TrainOptions(**state.options).record()
+    differing = [f"--{k.replace('_', '-')} {v}" for k, v in options.items() if begun[k] != v]
     if ferplus is not None and _origin(ferplus)["ferplus_sha256"] != state.data["ferplus_sha256"]:
         differing.append(f"--ferplus {ferplus}")
     if differing:
         raise UsageError(f"{out} was begun without {', '.join(differing)}; leave that out, or train into another --out")
     if ferplus is not None:
         state.data |= _origin(ferplus)
+    state.data.setdefault("teachers", [])
     return state
+
+
+def _committee(state: State, out: Path, given: Sequence[Path]) -> Committee | None:
+    """The teachers in the folders given now, else in those of before, put down in ``state``; None without.
+
+    UsageError where they are others than it was begun with.
+    """
+    begun = state.data.get("teachers")
+    teachers = load_teachers(given or [Path(teacher["path"]) for teacher in begun or []])
+    if begun is not None and [t.sha256 for t in teachers] != [t["sha256"] for t in begun]:
+        names = ", ".join(Path(teacher["path"]).name for teacher in begun) or "none"
+        raise UsageError(f"{out} was begun with other teachers ({names}); name those, or train into another --out")
+    state.data["teachers"] = [{"path": str(t.folder.resolve()), "sha256": t.sha256} for t in teachers]
+    return Committee(teachers, out / ANSWERS) if teachers else None
 
 
 def _origin(ferplus: Path | None) -> dict[str, Any]:

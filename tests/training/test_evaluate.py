@@ -9,9 +9,17 @@ from PIL import Image
 
 from fermedia.errors import DataError, ModelError, UsageError
 from fermedia.files import models_dir, sha256
+from fermedia.training import metrics, robustness
 from fermedia.training.dataset import Split, digests, load
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate, evaluate_split, format_report, write_report
-from fermedia.training.metrics import measure, reliability
+from fermedia.training.metrics import (
+    cross_fitted_ece,
+    ece_by_chance,
+    fit_temperature,
+    measure,
+    reliability,
+    with_temperature,
+)
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 from tests.fer import Made, agreeing_votes, draw_face, make_set, write_csv, write_folder, write_votes
@@ -46,9 +54,13 @@ def test_measure_by_hand():
     # angry: precision 2/3, recall 2/3; disgust: 0; happy: precision 3/4, recall 3/4.
     assert result["macro_f1"] == pytest.approx((2 / 3 + 0 + 3 / 4) / 3)
     third = pytest.approx(2 / 3)
+    intervals = {name: row.pop("recall_interval") for name, row in result["per_class"].items()}
     assert result["per_class"]["angry"] == {"precision": third, "recall": third, "f1": third, "support": 3}
     assert result["per_class"]["happy"] == {"precision": 0.75, "recall": 0.75, "f1": 0.75, "support": 4}
     assert result["per_class"]["fear"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert intervals["angry"] == pytest.approx([0.2077, 0.9385], abs=1e-4)  # Wilson's of 2 in 3
+    assert intervals["disgust"] == pytest.approx([0, 0.7935], abs=1e-4)  # of 0 in 1
+    assert intervals["fear"] is None
     assert list(result["per_class"]) == list(EMOTIONS)
     confusion = np.zeros((7, 7), int)
     confusion[0, 0], confusion[0, 3], confusion[1, 0], confusion[3, 3], confusion[3, 6] = 2, 1, 1, 3, 1
@@ -80,6 +92,69 @@ def test_a_perfectly_calibrated_and_a_boasting_answer():
     assert measure(answers(*((2, c) for c in confidence)), labels)["ece"] < 0.015
     boasting = measure(answers(*((2, min(1.0, c + 0.2)) for c in confidence)), labels)["ece"]
     assert boasting == pytest.approx(np.mean(np.minimum(1, confidence + 0.2) - confidence), abs=0.015)
+
+
+def drawn(n, sharpness, seed=0):
+    """Probabilities (n, 7) of a network whose logits are ``sharpness`` times too large, and labels of the true ones."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (n, 7))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (true.cumsum(1) > rng.random((n, 1))).argmax(1)
+    given = np.exp(sharpness * logits) / np.exp(sharpness * logits).sum(1, keepdims=True)
+    return given.astype(np.float32), labels
+
+
+def test_temperature_and_its_inverse():
+    sharp, labels = drawn(4000, 2.5)
+    assert fit_temperature(sharp, labels) == pytest.approx(2.5, rel=0.06)
+    true, _ = drawn(4000, 1)
+    assert with_temperature(sharp, 2.5) == pytest.approx(true, abs=1e-4)
+    assert with_temperature(true, 1) == pytest.approx(true, abs=1e-6)
+
+
+def test_the_cross_fitted_error_forgives_a_wrong_temperature_and_nothing_else():
+    true, labels = drawn(4000, 1)
+    sharp, _ = drawn(4000, 2.5)
+    chance = ece_by_chance(true)
+    assert measure(sharp, labels)["ece"] > 0.15
+    assert cross_fitted_ece(sharp, labels) == pytest.approx(chance, abs=0.008)
+    assert cross_fitted_ece(sharp, labels) == cross_fitted_ece(sharp, labels)
+    result = measure(true, labels)
+    assert (result["ece_cross_fitted"], result["ece_by_chance"]) == (cross_fitted_ece(true, labels), chance)
+    # Sure and unsure answers are right equally often: no temperature repairs that.
+    mixed = answers(*[(0, 0.95), (0, 0.35)] * 500)
+    assert cross_fitted_ece(mixed, np.tile([0, 0, 1, 1], 250)) > 0.1
+
+
+def test_no_image_takes_part_in_its_own_temperature(monkeypatch):
+    """Every temperature is fitted on a half, and used on exactly the other one."""
+    fitted = []
+
+    def spy(probabilities, labels):
+        fitted.append(set(probabilities[:, 0].tolist()))
+        return 1.0
+
+    def used(probabilities, temperature):
+        assert not fitted[-1] & set(probabilities[:, 0].tolist())
+        assert len(fitted[-1]) + len(probabilities) == 301
+        return probabilities
+
+    monkeypatch.setattr(metrics, "fit_temperature", spy)
+    monkeypatch.setattr(metrics, "with_temperature", used)
+    probabilities, labels = drawn(301, 1)
+    assert cross_fitted_ece(probabilities, labels) == pytest.approx(measure(probabilities, labels)["ece"])
+    assert len({frozenset(half) for half in fitted}) == 20
+
+
+def test_too_few_images_have_no_cross_fitted_error():
+    assert cross_fitted_ece(*drawn(99, 1)) is None
+    assert cross_fitted_ece(*drawn(100, 1)) is not None
+
+
+def test_the_error_of_chance_falls_with_the_number_of_images():
+    few, many = (ece_by_chance(drawn(n, 1)[0]) for n in (400, 6400))
+    assert few == pytest.approx(4 * many, rel=0.15)  # with the square root
+    assert measure(*drawn(6400, 1))["ece"] == pytest.approx(many, abs=0.008)
 
 
 def test_zero_probability_gives_a_finite_loss():
@@ -115,6 +190,12 @@ def test_private_alone(private, tmp_path):
     with Image.open(tmp_path / "plots" / "confusion.png") as image:
         assert min(image.size) > 600
     text = format_report(result)
+    assert "robustness" not in result
+    assert "Robustness" not in text
+    assert "cross-fitted" not in text
+    enough = format_report(result | {"ece_cross_fitted": 0.0123})
+    assert "cross-fitted       0.0123   with temperatures fitted on the other images" in enough
+    assert f"chance alone gives {result['ece_by_chance']:.4f}" in text
     assert f"accuracy            {result['accuracy']:7.2%}   95 % interval" in text
     assert "(private 21)" in text
 
@@ -159,7 +240,7 @@ def test_model_folder_without_digests_says_so(private, tmp_path):
     model.mkdir()
     for name in ("card.json", "model.tflite"):
         (model / name).write_bytes((SHIPPED / name).read_bytes())
-    with pytest.raises(ModelError, match=r"empty/card.json is missing or is no model's card; --model must name"):
+    with pytest.raises(ModelError, match=r"empty: is not a model folder, it has no card.json"):
         evaluate(private, "private", model=tmp_path / "empty")
     result = evaluate(private, "private", model=model)
     assert result["training_repeats"]["n"] is None
@@ -205,3 +286,34 @@ def test_evaluate_split_takes_loaded_images():
     split = Split("private", tuple("abcdefg"), images, np.arange(7))
     result = evaluate_split(split, training=digests(split.images[:2]))
     assert (result["n"], result["without_training_repeats"]["n"]) == (7, 5)
+
+
+def test_robustness_is_measured_where_asked_on_images_that_repeat_none(tmp_path, monkeypatch):
+    trouble = robustness.Trouble("roll", "degrees", 0, (10,), robustness.TROUBLES[-1].apply)
+    monkeypatch.setattr(robustness, "TROUBLES", (trouble,))
+    made = make_set(train=1, public=4, private=0)
+    twins = [Made("public", m.label, 5000 + m.number, m.pixels) for m in made if m.split == "train"][:3]
+    data = write_csv(tmp_path / "fer2013.csv", made + twins)
+    result = evaluate(data, "public", robustness=100)
+    assert (result["n"], result["robustness"]["n"]) == (31, 28)
+    assert result["robustness"]["accuracy"] == result["accuracy_without_training_repeats"]
+    assert evaluate(data, "public", robustness=10)["robustness"]["n"] == 10
+    assert "Robustness: 28 images, answers of the head 'fer2013'" in format_report(result)
+    write_report(result, out=tmp_path / "plots")
+    assert (tmp_path / "plots" / "robustness.png").stat().st_size > 10_000
+    train = evaluate(data, "train", robustness=100)  # nothing but repeats: better than no figures
+    assert train["robustness"]["n"] == 7
+
+
+def test_fer2013_speaks_unless_another_head_is_asked_for(private, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.tflite").write_bytes((SHIPPED / "model.tflite").read_bytes())
+    card = json.loads((SHIPPED / "card.json").read_text())
+    for heads, default, asked, speaks in (
+        (["fer2013", "ferplus"], "ferplus", None, "fer2013"),
+        (["fer2013", "ferplus"], "fer2013", "ferplus", "ferplus"),
+        (["ferplus"], "ferplus", None, "ferplus"),
+    ):
+        (model / "card.json").write_text(json.dumps(card | {"heads": heads, "default_labels": default}))
+        assert evaluate(private, "private", model=model, labels=asked)["head"] == speaks

@@ -16,13 +16,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fermedia.cli import cli
 from fermedia.errors import DataError, UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
 from fermedia.training.augment import Augmentation
+from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import load
 from fermedia.training.export import fit_temperature
-from fermedia.training.fit import CHECKPOINT, Budget, State, Trainer, learning_rate
+from fermedia.training.fit import Trainer
+from fermedia.training.schedule import Budget, learning_rate
 from fermedia.training.session import train_model, training_images
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
@@ -46,20 +49,6 @@ def trained(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model") / "out"
     train_model(faces, out, SMALL | {"epochs": 12}, ferplus=faces.parent / "votes.csv")
     return out
-
-
-def arrays(out: Path) -> dict[str, list[np.ndarray]]:
-    return State.load(out / CHECKPOINT).arrays
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    a, b = arrays(one), arrays(other)
-    assert a.keys() == b.keys() == {"weights", "average", "optimizer", "best"}
-    for name in a:
-        for x, y in zip(a[name], b[name], strict=True):
-            np.testing.assert_array_equal(x, y, err_msg=name)
-    first, second = (pd.read_csv(p / "history.csv").drop(columns="seconds") for p in (one, other))
-    pd.testing.assert_frame_equal(first, second)
 
 
 def test_it_learns(trained: Path) -> None:
@@ -101,20 +90,29 @@ def test_the_litert_model_gives_what_the_keras_model_gives(trained: Path) -> Non
 
 
 def test_resuming_is_exact(faces: Path, tmp_path: Path) -> None:
-    options = SMALL | {"epochs": 4, "mixup": 0.2}
-    train_model(faces, tmp_path / "whole", options)
     dataset = load(faces, ("train", "public"))
-    state = State(TrainOptions(**options).record(), {"ferplus": None, "ferplus_sha256": None, "digest": dataset.digest})
-    trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**options), state)
-    for _ in zip(range(2), trainer.epochs(), strict=False):
-        pass
-    state.save(tmp_path / "half" / CHECKPOINT)
-    train_model(faces, tmp_path / "half", {}, resume=True)
-    assert_same_training(tmp_path / "whole", tmp_path / "half")
+    options = TrainOptions(**SMALL | {"epochs": 4, "mixup": 0.2})
+
+    def train(state: State, epochs: int) -> State:
+        trainer = Trainer(dataset["train"], dataset["public"], options, state)
+        for _ in zip(range(epochs), trainer.epochs(), strict=False):
+            pass
+        return state
+
+    whole, half = (train(State(options.record(), {}), epochs) for epochs in (4, 2))
+    half.save(tmp_path / CHECKPOINT)
+    resumed = train(State.load(tmp_path / CHECKPOINT), 2)
+    assert whole.arrays.keys() == resumed.arrays.keys() == {"weights", "average", "optimizer", "best"}
+    for name in whole.arrays:
+        for x, y in zip(whole.arrays[name], resumed.arrays[name], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=name)
+    first, second = (pd.DataFrame(state.history).drop(columns="seconds") for state in (whole, resumed))
+    assert len(first) == 4
+    pd.testing.assert_frame_equal(first, second)
 
 
-def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path) -> None:
-    flags = [f"--{k.replace('_', '-')}={v}" for k, v in (SMALL | {"epochs": 60}).items()]
+def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in (SMALL | {"epochs": 30}).items()]
     out = tmp_path / "out"
     votes = faces.parent / "votes.csv"
     command = [
@@ -130,7 +128,7 @@ def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path) -> Non
         *flags,
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (out / CHECKPOINT).exists():
+    while not (out / "history.csv").exists():
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -139,15 +137,10 @@ def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path) -> Non
     assert "--resume" in said
     assert "Traceback" not in said
     state = State.load(out / CHECKPOINT)
-    assert 1 <= state.epoch < 60
-    # To the end from here, and the same from the start, but shorter: the schedule knows the whole length.
-    resumed = subprocess.run(
-        [sys.executable, "-m", "fermedia", "train", str(faces), "--out", str(out), "--resume"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert resumed.returncode == 0, resumed.stderr
-    assert State.load(out / CHECKPOINT).epoch == 60
-    assert "PublicTest accuracy" in resumed.stdout
+    assert 1 <= state.epoch < 30
+    cli(["train", str(faces), "--out", str(out), "--resume"], standalone_mode=False)
+    assert State.load(out / CHECKPOINT).epoch == 30
+    assert "PublicTest accuracy" in capsys.readouterr().out
     assert json.loads((out / "card.json").read_text())["heads"] == ["fer2013", "ferplus"]
 
 

@@ -20,6 +20,10 @@ class MediaError(FermediaError):
         self.stage = stage
 
 
+class OutputError(FermediaError):
+    """The folder of the results cannot be written, or not any more: no item's fault, so the run ends."""
+
+
 class DataError(FermediaError):
     """A data set that is not as the format says."""
 

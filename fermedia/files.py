@@ -58,5 +58,9 @@ def _umask() -> int:
 
 def shown(path: Path, whole: bool = False) -> str:
     """A file's name (or whole path) for a message: on one line and printable, whatever bytes it has."""
-    text = str(path) if whole else path.name or str(path)
+    return printable(str(path) if whole else path.name or str(path))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line; what cannot be printed, line breaks too, as it would be written in Python."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -97,7 +97,27 @@ class AnalyzeOptions(Sampling):
         "Whose labels the network speaks: FER-2013's, or the FER+ crowd's; the model's card says which if not given.",
         choices=("fer2013", "ferplus"),
     )
+    detector: str = _option(
+        "balanced",
+        "How hard to look for faces: fast takes one look, thorough searches overlapping tiles for small faces.",
+        choices=("fast", "balanced", "thorough"),
+    )
     detection_confidence: float = _option(0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE")
+    min_face: float = _option(
+        16.0,
+        "Least width of a face in pixels that is judged; smaller ones are written down without an emotion.",
+        _not_negative,
+        metavar="PIXELS",
+    )
+    smooth: float = _option(
+        0.5,
+        "Average a face's probabilities over this time for drawn labels and summaries; timelines stay raw.",
+        _smooth,
+        metavar="SECONDS",
+    )
+    sequence_fps: float | None = _option(
+        None, "Take the numbered pictures of a folder for a film of F frames a second.", _positive, metavar="F"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What is painted on a face: a frame around it and a panel with its id, its emotion and seven small bars.
 
 Everything is made of small patches (``patches.py``), sized by the picture, and never leaves the picture. Where faces
-are many or small, panels lose first the bars' names, then the bars, then all but the id in the emotion's colour.
+are many or small, panels lose first the bars' names, then the bars, then all but the id in the emotion's colour. A face
+that was not judged has a thin grey frame, and its panel says so.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from fermedia.types import EMOTIONS, Box, Observation
 
 _TEXT = 0.0155  # size of the text, of the root of the picture's area: 22 pixels at 1920x1080
 _LEAST_TEXT, _LEAST_LABEL = 11, 9  # pixels; below these letters run together
-_COLORS: dict[str, RGB] = {emotion: rgb(EMOTION_COLORS[emotion]) for emotion in EMOTIONS}
+#: By emotion, None standing for faces that were not judged: darker than neutral's grey.
+_COLORS: dict[str | None, RGB] = {None: (128, 132, 140)} | {e: rgb(EMOTION_COLORS[e]) for e in EMOTIONS}
 _DIM: RGB = (178, 182, 190)
 _OPACITY = 0.76
+_NOT_JUDGED = "too small"
 
 
 class Painter:
@@ -37,9 +40,9 @@ class Painter:
         """What to lay over the picture, in this order. In a film, call it for one analysed frame after the other."""
         seen = [(o, rect) for o in observations if (rect := self._inside(o.face.box))]
         ids = [o.face_id for o, _ in seen]
-        looks = [_looks(self._text, len(_name(face_id))) for face_id in ids]
+        looks = [_looks(self._text, len(_name(o.face_id)), o.probabilities is not None) for o, _ in seen]
         places = self._placer.place(ids, [rect for _, rect in seen], looks)
-        frames = [p for o, rect in seen for p in _outline(rect, self._text, _COLORS[o.emotion])]
+        frames = [p for o, rect in seen for p in _frame(o, rect, self._text)]
         return frames + [_panel(o, place, self._text) for (o, _), place in zip(seen, places, strict=True) if place]
 
     def _inside(self, box: Box) -> Rect | None:
@@ -59,6 +62,25 @@ def _name(face_id: int) -> str:
     return f"#{face_id}"
 
 
+def _frame(observation: Observation, rect: Rect, text: int) -> list[Patch]:
+    outline = _outline if observation.probabilities is not None else _thin_outline
+    return [patch for patch in outline(rect, text, _COLORS[observation.emotion]) if patch.rgba.size]
+
+
+def _thin_outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
+    """Four fine lines just inside ``rect``."""
+    left, top, right, bottom = (int(v) for v in rect)
+    thin = max(1, round(text * 0.07))
+    flat = tint(np.full((thin, right - left), 255, np.uint8), color)
+    tall = tint(np.full((max(0, bottom - top - 2 * thin), thin), 255, np.uint8), color)
+    return [
+        Patch(left, top, flat),
+        Patch(left, bottom - thin, flat),
+        Patch(left, top + thin, tall),
+        Patch(right - thin, top + thin, tall),
+    ]
+
+
 def _outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
     """A fine frame with strong corners just inside ``rect``, as four corners and four lines."""
     left, top, right, bottom = (int(v) for v in rect)
@@ -71,7 +93,7 @@ def _outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
     inset = round(rim + (strong - thin) / 2)
     flat = tint(np.full((thin, max(0, width - 2 * size)), 255, np.uint8), color, 0.85)
     tall = tint(np.full((max(0, height - 2 * size), thin), 255, np.uint8), color, 0.85)
-    patches = [
+    return [
         Patch(left, top, piece),
         Patch(right - size, top, piece[:, ::-1]),
         Patch(left, bottom - size, piece[::-1]),
@@ -81,7 +103,6 @@ def _outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
         Patch(left + inset, top + size, tall),
         Patch(right - inset - thin, top + size, tall),
     ]
-    return [patch for patch in patches if patch.rgba.size]
 
 
 class _Sizes:
@@ -109,31 +130,34 @@ def _sizes(text: int, digits: int) -> _Sizes:
 
 
 @lru_cache(maxsize=32)
-def _looks(text: int, digits: int) -> tuple[Look, ...]:
+def _looks(text: int, digits: int, judged: bool) -> tuple[Look, ...]:
     """From everything to next to nothing. ``digits`` is the length of the face's name."""
     s = _sizes(text, digits)
-    return (
+    looks = (
         Look("full", s.width, 2 * s.pad + s.header + s.gap + 7 * s.row, 0.0),
         Look("bars", s.width, 2 * s.pad + s.header + 7 * s.thin_row, 0.3),
         Look("tag", s.width - 2 * (s.pad - s.tag_pad), s.header + 2 * s.tag_pad, 0.5),
         Look("chip", s.chip, s.header, 0.9),
     )
+    return looks if judged else looks[2:]
 
 
 def _panel(observation: Observation, place: Place, text: int) -> Patch:
-    look = place.look
+    look, emotion = place.look, observation.emotion
+    shares = [] if observation.probabilities is None else observation.probabilities.tolist()
     name = _name(observation.face_id)
     s = _sizes(text, len(name))
     if look.name == "chip":
-        return Patch(round(place.x), round(place.y), _chip(name, observation.emotion, s.chip, s.header, text))
+        return Patch(round(place.x), round(place.y), _chip(name, emotion, s.chip, s.header, text))
     canvas = _ground(look, s).copy()
     pad = s.tag_pad if look.name == "tag" else s.pad
-    _header(canvas, observation, pad, s)
+    over(canvas[pad : pad + s.header, pad : pad + s.chip], _chip(name, emotion, s.chip, s.header, text))
+    _header(canvas, emotion, shares, pad, s)
     top = pad + s.header
     if look.name == "full":
-        _full_bars(canvas, observation, top + s.gap, s)
+        _full_bars(canvas, shares, top + s.gap, s)
     elif look.name == "bars":
-        for n, probability in enumerate(observation.probabilities.tolist()):
+        for n, probability in enumerate(shares):
             y = top + s.thin_row - s.thin_bar + n * s.thin_row
             _bar(canvas, s.pad, y, s.width - 2 * s.pad, s.thin_bar, probability, _COLORS[EMOTIONS[n]])
     return Patch(round(place.x), round(place.y), canvas)
@@ -153,7 +177,7 @@ def _ground(look: Look, sizes: _Sizes) -> Pixels:
 
 
 @lru_cache(maxsize=256)
-def _chip(name: str, emotion: str, width: int, height: int, text: int) -> Pixels:
+def _chip(name: str, emotion: str | None, width: int, height: int, text: int) -> Pixels:
     """The face's id on its emotion's colour."""
     color = _COLORS[emotion]
     chip = tint(rounded(width, height, text * 0.3), color)
@@ -161,21 +185,21 @@ def _chip(name: str, emotion: str, width: int, height: int, text: int) -> Pixels
     return chip
 
 
-def _header(canvas: Pixels, observation: Observation, pad: int, s: _Sizes) -> None:
-    emotion = observation.emotion
-    chip = _chip(_name(observation.face_id), emotion, s.chip, s.header, s.text)
-    over(canvas[pad : pad + s.header, pad : pad + s.chip], chip)
-    _write(canvas, emotion, pad + s.chip + s.gap, pad, s.text, LIGHT)
-    percent = f"{100 * float(observation.probabilities.max()):.0f}%"
-    _write(canvas, percent, canvas.shape[1] - pad - text_width(percent, s.text), pad, s.text, LIGHT)
+def _header(canvas: Pixels, emotion: str | None, shares: list[float], pad: int, s: _Sizes) -> None:
+    """What stands to the right of the chip."""
+    x = pad + s.chip + s.gap
+    _write(canvas, emotion or _NOT_JUDGED, x, pad, s.text, LIGHT if emotion else _DIM)
+    if shares:
+        percent = f"{100 * max(shares):.0f}%"
+        _write(canvas, percent, canvas.shape[1] - pad - text_width(percent, s.text), pad, s.text, LIGHT)
 
 
-def _full_bars(canvas: Pixels, observation: Observation, top: int, s: _Sizes) -> None:
+def _full_bars(canvas: Pixels, shares: list[float], top: int, s: _Sizes) -> None:
     left = s.pad + s.labels + s.gap
     width = s.width - s.pad - left
-    for n, probability in enumerate(observation.probabilities.tolist()):
+    for n, probability in enumerate(shares):
         emotion, y = EMOTIONS[n], top + n * s.row
-        color = LIGHT if emotion == observation.emotion else _DIM
+        color = LIGHT if probability == max(shares) else _DIM
         _write(canvas, emotion, s.pad, y + (s.row - round(s.label * 1.3)) // 2, s.label, color)
         _bar(canvas, left, y + (s.row - s.bar) // 2, width, s.bar, probability, _COLORS[emotion])
 

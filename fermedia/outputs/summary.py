@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fermedia.outputs.timeline import steady_timeline
 from fermedia.types import EMOTIONS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SUMMARY_COLUMNS = (
     "first",
     "last",
     "seconds",
+    "judged",
     "emotion",
     *_MEANS,
     *_SHARES,
@@ -31,7 +33,7 @@ SUMMARY_COLUMNS = (
 ALL_FACES = "all"
 
 
-def summarize(timeline: pd.DataFrame, item: str, end: float | None = None) -> pd.DataFrame:
+def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smooth: float = 0.0) -> pd.DataFrame:
     """A row per face in the order of their ids, then one for all faces (``face_id`` "all"); ``SUMMARY_COLUMNS``.
 
     ``timeline`` is one item's (``outputs.timeline.read_timeline``). Each analysed frame counts for as long as it was
@@ -44,20 +46,25 @@ def summarize(timeline: pd.DataFrame, item: str, end: float | None = None) -> pd
     - ``coverage``: share of the analysed time, 0..1, in which this face (all: any face) was seen.
     - ``first``, ``last``: times of the first and the last frame with it, seconds; empty for pictures.
     - ``seconds``: the time for which it was seen, ``coverage`` in seconds; empty for pictures.
-    - ``<emotion>_mean``: mean probability over the face's time, 0..1; they sum to 1.
-    - ``<emotion>_share``: share of the face's time, 0..1, in which this emotion was the most probable; they sum to 1.
+    - ``judged``: share of the face's time, 0..1, in which it was large enough to be judged; empty if never seen.
+    - ``<emotion>_mean``: mean probability over the judged time, 0..1; they sum to 1.
+    - ``<emotion>_share``: share of the judged time, 0..1, in which this emotion was the most probable after averaging
+      over ``smooth`` seconds (``vision.smooth``), as in the annotated film; they sum to 1. 0 takes the raw values.
     - ``emotion``: the one with the largest mean. It uses all of the probabilities, so that a face that is
       mostly undecided between two emotions is not named after the one that wins by a hair.
 
     In the row for all faces, means and shares count each face's time on its own: with two faces in view, a second
-    counts twice, once for each. An item without a face has that row alone, with ``coverage`` 0 and no emotions.
-    Numbers are rounded to six decimals.
+    counts twice, once for each. An item without a face has that row alone, with ``coverage`` 0 and no emotions; a face
+    that was never judged has no emotions either. Numbers are rounded to six decimals.
     """
     import pandas as pd
 
     shown = _shown(timeline, end)
     faces = timeline[timeline["success"].astype(bool)]
-    faces = faces.assign(weight=shown["weight"].reindex(faces["frame"]).to_numpy())
+    faces = faces.assign(
+        weight=shown["weight"].reindex(faces["frame"]).to_numpy(),
+        shows=steady_timeline(faces, smooth)["emotion"],
+    )
     rows = [_row(face, str(face_id), shown) for face_id, face in faces.groupby("face_id")]
     table = pd.DataFrame([*rows, _row(faces, ALL_FACES, shown)])
     return table.assign(item=item)[list(SUMMARY_COLUMNS)]
@@ -88,12 +95,19 @@ def _row(faces: pd.DataFrame, face_id: str, shown: pd.DataFrame) -> dict[str, ob
         "last": seen["timestamp"].max(),
         "seconds": round(part, 6) if timed else float("nan"),
     }
-    weight = faces["weight"] if faces["weight"].sum() > 0 else faces["weight"] * 0 + 1.0
-    total = weight.sum()
-    if not total:
+    judged, weight = faces[faces["judged"]], _weight(faces)
+    row["judged"] = round(weight[judged.index].sum() / weight.sum(), 6) if len(faces) else float("nan")
+    if judged.empty:
         return row | {"emotion": None} | dict.fromkeys([*_MEANS, *_SHARES], float("nan"))
-    means = faces[list(EMOTIONS)].mul(weight, axis=0).sum() / total
-    shares = weight.groupby(faces["emotion"]).sum().reindex(EMOTIONS, fill_value=0.0) / total
+    weight = _weight(judged)
+    means = judged[list(EMOTIONS)].mul(weight, axis=0).sum() / weight.sum()
+    shares = weight.groupby(judged["shows"]).sum().reindex(EMOTIONS, fill_value=0.0) / weight.sum()
     row |= {"emotion": str(means.idxmax())}
     row |= dict(zip(_MEANS, means.round(6).tolist(), strict=True))
     return row | dict(zip(_SHARES, shares.round(6).tolist(), strict=True))
+
+
+def _weight(faces: pd.DataFrame) -> pd.Series:
+    """How much each row counts: for as long as it was shown, or all alike where none was shown for any time."""
+    weight = faces["weight"]
+    return weight if weight.sum() > 0 else weight * 0 + 1.0

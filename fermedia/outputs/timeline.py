@@ -8,19 +8,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+import numpy as np
+
 from fermedia.errors import DataError, MediaError
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation
+from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation, valence
+from fermedia.vision.smooth import smooth
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: The emotions' columns and the two after them, where there is nothing to say.
+_NO_JUDGEMENT = [""] * (len(EMOTIONS) + 2)
 
 
 class TimelineWriter:
     """Writes ``timeline.csv``; a context manager and a sink.
 
     A row per face per analysed frame, in the order of ``TIMELINE_COLUMNS``; an analysed frame without a face has one
-    row with ``success`` 0 and the face's columns empty; frames that were not analysed have none. ``source`` is what
-    the ``source`` column says of a video; photos have their own names there, and no timestamp.
+    row with ``success`` and ``judged`` 0 and the face's columns empty; frames that were not analysed have none. A face
+    that is too small to be judged has ``judged`` 0, its box and id, and empty emotions. ``source`` is what the
+    ``source`` column says of a video; photos have their own names there, and no timestamp.
 
     Seconds, probabilities, confidence and valence have six decimals, pixels two. The file is UTF-8 with plain line
     feeds. A name that is no valid text (Linux allows any bytes) is written with its stray bytes as ``\\xNN``.
@@ -52,7 +59,7 @@ class TimelineWriter:
             for observation in observations:
                 self._rows.writerow([source, frame.index, time, *_face(observation)])
             if not observations:
-                self._rows.writerow([source, frame.index, time, "", 0, *[""] * (len(TIMELINE_COLUMNS) - 5)])
+                self._rows.writerow([source, frame.index, time, "", 0, *[""] * 5, 0, *_NO_JUDGEMENT])
         except OSError as error:
             raise self._failure(error) from error
 
@@ -78,13 +85,17 @@ class TimelineWriter:
 def read_timeline(path: str | Path) -> pd.DataFrame:
     """A timeline as a table, its columns in the order of ``TIMELINE_COLUMNS``.
 
-    ``frame`` is int64, ``face_id`` Int64 (missing where there is no face), ``success`` bool, ``source`` and
-    ``emotion`` text, all else float64 (NaN where empty). Raises DataError if the file is missing or no timeline.
+    ``frame`` is int64, ``face_id`` Int64 (missing where there is no face), ``success`` and ``judged`` bool, ``source``
+    and ``emotion`` text, all else float64 (NaN where empty). Raises DataError if the file is missing or no timeline.
     """
     import pandas as pd
 
     numbers = ("timestamp", "confidence", "x", "y", "width", "height", *EMOTIONS, "valence")
-    types = dict.fromkeys(numbers, "float64") | {"frame": "int64", "face_id": "Int64", "success": "int64"}
+    types = (
+        dict.fromkeys(numbers, "float64")
+        | dict.fromkeys(("frame", "success", "judged"), "int64")
+        | {"face_id": "Int64"}
+    )
     texts = {"source": str, "emotion": str}
     try:
         # A face may be called "NA" or "null" only by its file: nothing but an empty field is missing.
@@ -96,20 +107,40 @@ def read_timeline(path: str | Path) -> pd.DataFrame:
         raise DataError(f"{path}: not a timeline of fermedia; it has not all of its columns") from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: not a timeline of fermedia ({str(error).splitlines()[0]})") from error
-    return table.assign(success=table["success"].astype(bool))
+    return table.assign(success=table["success"].astype(bool), judged=table["judged"].astype(bool))
+
+
+def steady_timeline(timeline: pd.DataFrame, seconds: float) -> pd.DataFrame:
+    """A timeline with steady probabilities (``vision.smooth``), and ``emotion`` and ``valence`` that follow from them.
+
+    What is drawn in the annotated film, from the raw values of the file. Rows without a judgement, and pictures, which
+    have no time, stay as they are.
+    """
+    judged = timeline[timeline["judged"] & timeline["timestamp"].notna()]
+    if seconds <= 0 or judged.empty:
+        return timeline
+    times, values = judged["timestamp"].to_numpy(), judged[list(EMOTIONS)].to_numpy(copy=True)
+    for rows in judged.groupby("face_id").indices.values():
+        values[rows] = smooth(times[rows], values[rows], seconds)
+    steady = timeline.copy()
+    steady.loc[judged.index, list(EMOTIONS)] = values
+    steady.loc[judged.index, "emotion"] = np.array(EMOTIONS, object)[values.argmax(axis=1)]
+    steady.loc[judged.index, "valence"] = valence(values)
+    return steady
 
 
 def _face(observation: Observation) -> list[str | int]:
     box = observation.face.box
-    return [
+    row: list[str | int] = [
         observation.face_id,
         1,
         _decimal(observation.face.confidence),
         *(_decimal(v, 2) for v in (box.x, box.y, box.width, box.height)),
-        *map(_decimal, observation.probabilities.tolist()),
-        observation.emotion,
-        _decimal(observation.valence),
     ]
+    if observation.probabilities is None:
+        return [*row, 0, *_NO_JUDGEMENT]
+    p = observation.probabilities
+    return [*row, 1, *map(_decimal, p.tolist()), EMOTIONS[int(p.argmax())], _decimal(float(valence(p)))]
 
 
 def _decimal(value: float, places: int = 6) -> str:

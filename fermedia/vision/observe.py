@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -21,7 +22,8 @@ from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.framing import crop_face
-from fermedia.vision.track import Tracker, number_by_size
+from fermedia.vision.shots import ShotDetector, Signature, signature
+from fermedia.vision.track import Tracker, look, number_by_size
 
 #: What may be held at a time, in pixels of all the pictures: at 1920x1080 eleven frames being looked at, and as many
 #: that wait for the network to have a whole batch of faces.
@@ -32,9 +34,10 @@ MOST_FRAMES = 16
 
 @dataclass(frozen=True)
 class _Seen:
-    """A frame whose faces are found but not yet classified; ``faces`` is None where it was not sampled."""
+    """A frame whose faces are found but not yet followed and judged; ``faces`` is None where it was not sampled."""
 
     frame: Frame
+    signature: Signature | None
     faces: list[Face] | None
     crops: list[Gray]
 
@@ -43,18 +46,20 @@ class Observer:
     """The networks, loaded once, and the threads that use them; a context manager.
 
     ``detector`` makes one detector for each of the ``threads``, which look at frames side by side; as many as there
-    are processors if None. How many changes no result. Raises what the first ``detector()`` raises. One observer works
-    for one caller at a time.
+    are processors if None. How many changes no result. Faces whose box is narrower than ``min_face`` pixels are
+    followed but not judged. Raises what the first ``detector()`` raises. One observer works for one caller at a time.
     """
 
     def __init__(
         self,
         classifier: Classifier,
         detector: Callable[[], FaceDetector] = FaceDetector,
+        min_face: float = 0.0,
         threads: int | None = None,
     ) -> None:
         self._classifier = classifier
         self._make_detector = detector
+        self._min_face = min_face
         self._mine = threading.local()
         self._detectors: list[FaceDetector] = []
         self._pool = ThreadPoolExecutor(threads or cores(), "look")
@@ -73,26 +78,30 @@ class Observer:
             self._detectors.pop().close()
 
     def observe(
-        self, frames: Iterable[Frame], tracker: Tracker | None = None
+        self, frames: Iterable[Frame], follow: bool = True
     ) -> Generator[tuple[Frame, list[Observation] | None]]:
         """Every frame once, in order, with its observations sorted by ``face_id``; None where it was not sampled.
 
-        Without a tracker the frames are single pictures, and ``face_id`` counts the faces of each, largest first.
+        Where they do not ``follow`` each other the frames are single pictures, and ``face_id`` counts the faces of
+        each, largest first.
         """
         waiting: deque[_Seen] = deque()
-        with closing(in_order(self._pool, self._look, frames, _weight, 1.0)) as looked:
+        people = _People() if follow else None
+        look = partial(self._look, film=follow)
+        with closing(in_order(self._pool, look, frames, _weight, 1.0)) as looked:
             for seen in looked:
                 waiting.append(seen)
                 if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
-                    yield from self._judged(waiting, tracker)
-            yield from self._judged(waiting, tracker)
+                    yield from self._judged(waiting, people)
+            yield from self._judged(waiting, people)
 
-    def _look(self, frame: Frame) -> _Seen:
+    def _look(self, frame: Frame, film: bool) -> _Seen:
         """What needs the pixels; any thread, any order."""
+        mark = signature(frame.picture) if film else None
         if not frame.sampled:
-            return _Seen(frame, None, [])
-        faces = self._detector().detect(frame.picture)
-        return _Seen(frame, faces, [crop_face(frame.picture, f.box, self._classifier.input_size) for f in faces])
+            return _Seen(frame, mark, None, [])
+        faces = self._detector().detect(frame.picture, still=not film)
+        return _Seen(frame, mark, faces, [crop_face(frame.picture, f, self._classifier.input_size) for f in faces])
 
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""
@@ -103,21 +112,44 @@ class Observer:
         return found
 
     def _judged(
-        self, waiting: deque[_Seen], tracker: Tracker | None
-    ) -> Generator[tuple[Frame, list[Observation] | None]]:
+        self, waiting: deque[_Seen], people: _People | None
+    ) -> Iterator[tuple[Frame, list[Observation] | None]]:
         """The frames that wait, in order; the deque is empty afterwards."""
-        crops = [crop for seen in waiting for crop in seen.crops]
+        crops = [crop for seen in waiting for face, crop in _pairs(seen) if self._is_large_enough(face)]
         probabilities = iter(self._classifier.predict(np.stack(crops) if crops else []))
         while waiting:
             seen = waiting.popleft()
-            if seen.faces is None:
-                yield seen.frame, None
-                continue
-            ids = number_by_size(seen.faces) if tracker is None else tracker.update(seen.faces, seen.frame.time or 0.0)
+            ids = number_by_size(seen.faces or []) if people is None else people.number(seen)
             found = [
-                Observation(face, face_id, next(probabilities)) for face, face_id in zip(seen.faces, ids, strict=True)
+                Observation(face, face_id, next(probabilities) if self._is_large_enough(face) else None)
+                for face, face_id in zip(seen.faces or [], ids, strict=True)
             ]
-            yield seen.frame, sorted(found, key=lambda o: o.face_id)
+            yield seen.frame, None if seen.faces is None else sorted(found, key=lambda o: o.face_id)
+
+    def _is_large_enough(self, face: Face) -> bool:
+        return face.box.width >= self._min_face
+
+
+class _People:
+    """Who is who in one film."""
+
+    def __init__(self) -> None:
+        self._tracker, self._shots = Tracker(), ShotDetector()
+        self._cut = False
+
+    def number(self, seen: _Seen) -> list[int]:
+        """The ids of a frame's faces; every frame counts for the cuts, also those that were not sampled."""
+        time = seen.frame.time or 0.0
+        if seen.signature is not None:
+            self._cut |= self._shots.update(seen.signature, time)
+        if seen.faces is None:
+            return []
+        cut, self._cut = self._cut, False
+        return self._tracker.update(seen.faces, time, [look(crop) for crop in seen.crops], cut)
+
+
+def _pairs(seen: _Seen) -> Iterator[tuple[Face, Gray]]:
+    return zip(seen.faces or [], seen.crops, strict=True)
 
 
 def _weight(frame: Frame) -> float:

@@ -1,102 +1,152 @@
-"""Who is who from frame to frame, and in a single picture."""
+"""Who is who from frame to frame, and in a single picture.
+
+A person is expected where its motion leads, of the size it had, looking as it did; each with an uncertainty that grows
+with the time since it was last seen. The faces of a frame and the persons known are paired so that all of it together
+is as likely as can be. Times rule, not frame numbers. How well it does: ``scripts/measure_tracking.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, log
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.types import Face
+from fermedia.types import Face, Gray
+
+Floats = NDArray[np.float64]
+Looks = NDArray[np.float32]
 
 #: Seconds for which a person out of sight is remembered.
-MEMORY = 1.0
+MEMORY = 2.0
 
-#: How far a face may be from where it is expected, in its own widths: at once, and more for every second unseen.
-_REACH, _REACH_A_SECOND = 0.6, 2.0
+#: Speed of a face in its own widths a second (standard deviation), and the seconds for which it is kept up.
+_SPEED, _PERSISTENCE = 2.0, 1.0
 
-#: A face of the same person grows or shrinks by at most this factor between two sightings.
-_GROWTH = 1.8
+#: Error of a detector's box in face widths, and of the logarithm of its size; that also changes by so much a second.
+_BOX_ERROR, _SIZE_ERROR, _GROWTH = 0.06, 0.08, 0.25
 
-#: Seconds over which a face's speed is averaged, and for which it is expected to go on.
-_SPEED_SPAN, _COAST = 0.2, 0.3
+#: Difference of two looks of one person (standard deviation), and the most that it may count against: a hand before
+#: the face must not make a stranger of somebody who has not moved.
+_LOOK_ERROR, _LOOK_MOST = 0.25, 4.0
+
+#: Seconds over which a person's look is averaged.
+_LOOK_SPAN = 2.0
+
+#: How unlikely (negative logarithm, per square face width) a pairing must be for a new person to be likelier.
+_NEW = 5.0
+
+#: No pairing beyond so many standard deviations of the way; half a width is always near enough, since detectors jump.
+_FARTHEST, _NEAR = 4.0, 0.5
+
+_IMPOSSIBLE = 1e6
+
+
+def look(crop: Gray) -> Looks:
+    """What a face looks like, for ``Tracker``: (144,), float32, of mean 0 and length 1; any exposure gives the same.
+
+    ``crop`` is the face as ``framing.crop_face`` cuts it, (n, n), uint8.
+    """
+    small = cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    small -= small.mean()
+    return np.asarray(small / (np.linalg.norm(small) + 1e-3), np.float32)
 
 
 @dataclass
 class _Track:
-    """A person: middle (x, y) and size of the face in pixels when last seen, and its speed in pixels a second."""
+    """A person as last seen: middle (x, y) and size of the face in pixels, speed in pixels a second, look.
+
+    ``spread`` (2, 2) is the covariance of middle and speed along either axis, in face widths. The speed is an
+    Ornstein-Uhlenbeck process: it persists for a while, and is nobody's for ever.
+    """
 
     face_id: int
-    center: NDArray[np.float64]
+    center: Floats
     size: float
+    look: Looks | None
     seen: float
-    speed: NDArray[np.float64]
+    speed: Floats
+    spread: Floats
 
-    def expected(self, time: float) -> NDArray[np.float64]:
-        return self.center + self.speed * min(time - self.seen, _COAST)
+    def at(self, time: float) -> tuple[Floats, Floats, Floats]:
+        """Middle, speed and spread that are expected at a time."""
+        gone = min(time - self.seen, MEMORY) / _PERSISTENCE
+        kept = exp(-gone)
+        drift = _PERSISTENCE * (1 - kept)
+        move = np.array([[1, drift], [0, kept]])
+        far = (2 * gone - 3 + 4 * kept - kept**2) * _PERSISTENCE**2
+        noise = _SPEED**2 * np.array([[far, drift * (1 - kept)], [drift * (1 - kept), 1 - kept**2]])
+        return self.center + drift * self.speed, kept * self.speed, move @ self.spread @ move.T + noise
 
-    def distance(self, center: NDArray[np.float64], size: float, time: float) -> float:
-        """How unlikely it is that a face is this person's, in face widths; infinite where it cannot be."""
-        growth = max(size / self.size, self.size / size)
-        gone = np.linalg.norm(center - self.expected(time)) / max(size, self.size)
-        if growth > _GROWTH or gone > _REACH + _REACH_A_SECOND * min(time - self.seen, MEMORY):
-            return float("inf")
-        return float(gone + 0.5 * np.log(growth))
+    def cost(self, center: Floats, size: float, seen_as: Looks | None, time: float) -> float:
+        """How unlikely it is that a face is this person's: a negative logarithm, up to a constant."""
+        expected, _, spread = self.at(time)
+        variance = spread[0, 0] + _BOX_ERROR**2
+        distance = float(((center - expected) ** 2).sum()) / max(size, self.size) ** 2
+        if distance > max(_FARTHEST**2 * variance, _NEAR**2):
+            return _IMPOSSIBLE
+        growth = log(size / self.size) / (_SIZE_ERROR + _GROWTH * min(time - self.seen, MEMORY))
+        cost = min(distance / variance, _FARTHEST**2) / 2 + log(variance) + growth**2 / 2
+        if self.look is not None and seen_as is not None:
+            cost += min(((1 - _alike(self.look, seen_as)) / _LOOK_ERROR) ** 2 / 2, _LOOK_MOST)
+        return cost
 
-    def see(self, center: NDArray[np.float64], size: float, time: float) -> None:
-        elapsed = time - self.seen
-        if elapsed > 0:
-            weight = min(1.0, elapsed / _SPEED_SPAN)
-            self.speed = (1 - weight) * self.speed + weight * (center - self.center) / elapsed
-        self.center, self.size, self.seen = center, size, time
+    def see(self, center: Floats, size: float, seen_as: Looks | None, time: float, learn: bool) -> None:
+        """Learn from a sighting: a Kalman filter's step, and where the face is alone its look."""
+        expected, speed, spread = self.at(time)
+        gain = spread[0] / (spread[0, 0] + _BOX_ERROR**2)
+        self.center = expected + gain[0] * (center - expected)
+        self.speed = speed + gain[1] * (center - expected)
+        self.spread = spread - np.outer(gain, spread[0])
+        if self.look is None:
+            self.look = seen_as
+        elif seen_as is not None and learn:
+            self.look = self.look + np.float32(1 - exp((self.seen - time) / _LOOK_SPAN)) * (seen_as - self.look)
+        self.size, self.seen = size, time
 
 
 class Tracker:
-    """Gives every face of one video the number of its person, counted from 0 in order of appearance.
-
-    Times rule, not frame numbers, so that sampling changes nothing but what lies between.
-    """
+    """Gives every face of one video the number of its person, counted from 0 in order of appearance."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next = 0
         self._looked = float("-inf")
 
-    def update(self, faces: Sequence[Face], time: float) -> list[int]:
-        """The ids of the faces of one frame, in their order; ``time`` in seconds must not fall."""
+    def update(
+        self, faces: Sequence[Face], time: float, looks: Sequence[Looks] | None = None, cut: bool = False
+    ) -> list[int]:
+        """The ids of the faces of one frame, in their order; ``time`` in seconds must not fall.
+
+        ``looks`` are the faces' (``look``), without which places alone decide. ``cut`` says that a new shot has begun
+        since the last frame: then everybody is new.
+        """
         # However seldom frames are analysed, the persons of the last one are remembered.
         oldest = min(time - MEMORY, self._looked)
-        self._tracks = [track for track in self._tracks if track.seen >= oldest]
+        self._tracks = [] if cut else [track for track in self._tracks if track.seen >= oldest]
         self._looked = time
-        centers = [np.array(face.box.center) for face in faces]
-        sizes = [face.box.area**0.5 for face in faces]
-        ids: dict[int, int] = {}
-        for index, track in self._pair(centers, sizes, time):
-            track.see(centers[index], sizes[index], time)
-            ids[index] = track.face_id
-        for index in range(len(faces)):
-            if index not in ids:
-                ids[index] = self._next
-                self._tracks.append(_Track(self._next, centers[index], sizes[index], time, np.zeros(2)))
+        seen = [
+            (np.array(face.box.center), face.box.area**0.5, looks[n] if looks is not None else None)
+            for n, face in enumerate(faces)
+        ]
+        # Each face takes a known person or one of as many new ones.
+        costs = np.full((len(seen), len(self._tracks) + len(seen)), _NEW)
+        for n, sighting in enumerate(seen):
+            costs[n, : len(self._tracks)] = [track.cost(*sighting, time) for track in self._tracks]
+        known, ids = list(self._tracks), []
+        for n, (sighting, column) in enumerate(zip(seen, assign(costs), strict=True)):
+            if column < len(known):
+                known[column].see(*sighting, time, learn=_alone(n, faces))
+                ids.append(known[column].face_id)
+            else:
+                spread = np.diag([_BOX_ERROR**2, _SPEED**2])
+                self._tracks.append(_Track(self._next, *sighting, time, np.zeros(2), spread))
+                ids.append(self._next)
                 self._next += 1
-        return [ids[index] for index in range(len(faces))]
-
-    def _pair(self, centers: list[NDArray[np.float64]], sizes: list[float], time: float) -> list[tuple[int, _Track]]:
-        """Faces and persons that belong together: the nearest pairs first, each once."""
-        pairs = sorted(
-            (track.distance(center, size, time), track.face_id, index)
-            for index, (center, size) in enumerate(zip(centers, sizes, strict=True))
-            for track in self._tracks
-        )
-        tracks = {track.face_id: track for track in self._tracks}
-        chosen: list[tuple[int, _Track]] = []
-        taken: set[int] = set()
-        for distance, face_id, index in pairs:
-            if distance < float("inf") and face_id in tracks and index not in taken:
-                chosen.append((index, tracks.pop(face_id)))
-                taken.add(index)
-        return chosen
+        return ids
 
 
 def number_by_size(faces: Sequence[Face]) -> list[int]:
@@ -106,3 +156,45 @@ def number_by_size(faces: Sequence[Face]) -> list[int]:
     for face_id, index in enumerate(order):
         ids[index] = face_id
     return ids
+
+
+def assign(costs: Floats) -> list[int]:
+    """The column for each row, each column once, of the least total; ``costs`` is (n, m), finite, n <= m.
+
+    The Hungarian method with shortest augmenting paths (Jonker and Volgenant 1987). SciPy has it, but is not
+    otherwise needed.
+    """
+    rows, columns = costs.shape
+    row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
+    owner = np.full(columns + 1, -1)  # the row of each column; the last column is where a path begins
+    for row in range(rows):
+        owner[columns], column = row, columns
+        least, before = np.full(columns, np.inf), np.full(columns, -1)
+        done = np.zeros(columns + 1, bool)
+        while owner[column] >= 0:
+            done[column] = True
+            over = costs[owner[column]] - row_price[owner[column]] - column_price[:columns]
+            better = ~done[:columns] & (over < least)
+            least[better], before[better] = over[better], column
+            column_next = int(np.where(done[:columns], np.inf, least).argmin())
+            step = least[column_next]
+            row_price[owner[done]] += step
+            column_price[done] -= step
+            least[~done[:columns]] -= step
+            column = column_next
+        while column != columns:
+            owner[column], column = owner[before[column]], before[column]
+    found = np.empty(rows, int)
+    taken = np.flatnonzero(owner[:columns] >= 0)
+    found[owner[taken]] = taken
+    return [int(column) for column in found]
+
+
+def _alone(n: int, faces: Sequence[Face]) -> bool:
+    """Whether a face's crop shows nobody else: where two overlap, a look is of both."""
+    return all(i == n or faces[n].box.iou(other.box) == 0 for i, other in enumerate(faces))
+
+
+def _alike(one: Looks, other: Looks) -> float:
+    """Correlation of two looks, -1..1."""
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-6))

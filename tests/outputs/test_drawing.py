@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import av
@@ -54,6 +55,7 @@ def test_never_leaves_the_picture(size: tuple[int, int]) -> None:
             face(x - s / 2, y - s / 2, s, s * 1.1, n, one_hot(EMOTIONS[n % 7]))
             for n, ((x, y), s) in enumerate(zip(center, side, strict=True))
         ]
+        faces[::3] = [replace(o, probabilities=None) for o in faces[::3]]
         for patch in overlay(faces, width, height):
             left, top, right, bottom = area(patch)
             assert left >= 0
@@ -166,6 +168,23 @@ def test_the_frame_is_round_the_face() -> None:
     rows, columns = np.flatnonzero(yellow.any(axis=1)), np.flatnonzero(yellow.any(axis=0))
     assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == pytest.approx((300, 620, 600, 900), abs=3)
     assert not yellow[320:600, 620:880].any()
+
+
+def test_a_face_without_a_judgement_is_framed_in_grey_and_says_so() -> None:
+    small = replace(face(600, 300, 100, 100, 3), probabilities=None)
+    other = replace(small, face_id=4)
+    image = painted([small], (1920, 1080)).astype(int)
+    gray = (np.abs(image - 134) < 12).all(axis=2)
+    gray[:, 705:] = False
+    rows, columns = np.flatnonzero(gray.any(axis=1)), np.flatnonzero(gray[300:].any(axis=0))
+    assert (rows[-1] + 1, columns[0], columns[-1] + 1) == pytest.approx((400, 600, 700), abs=1)
+    assert set(gray[305:395].sum(axis=1).tolist()) == {4}  # two upright lines of two pixels, no strong corners
+    assert (image.max(axis=2) - image.min(axis=2)).max() < 20  # no emotion's colour anywhere
+    tag = panel(overlay([small], 1920, 1080)).rgba
+    assert tag.shape[0] < 60
+    assert tag.shape[1] > 150  # room for the words
+    assert (tag[:, 60:, :3].min(axis=2) > 150).sum() > 100  # which are there
+    assert not np.array_equal(tag, panel(overlay([other], 1920, 1080)).rgba)
 
 
 def test_nothing_seen_nothing_painted() -> None:

@@ -12,20 +12,20 @@ from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
 from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
 from tests.outputs.seen import one_hot
 
-Row = tuple[int, float, int | None, Sequence[float]]
+Row = tuple[int, float, int | None, Sequence[float] | None]
 
 
 def timeline(rows: list[Row]) -> pd.DataFrame:
-    """(frame, timestamp, face_id or None, probabilities) as a timeline."""
+    """(frame, timestamp, face_id or None, probabilities or None where it is not judged) as a timeline."""
     table = pd.DataFrame(
         [
-            {"source": "x.mp4", "frame": n, "timestamp": t, "face_id": i, "success": i is not None}
-            | (dict(zip(EMOTIONS, p, strict=True)) | {"emotion": EMOTIONS[p.index(max(p))]} if i is not None else {})
+            {"source": "x.mp4", "frame": n, "timestamp": t, "face_id": i, "success": i is not None, "judged": bool(p)}
+            | (dict(zip(EMOTIONS, p, strict=True)) | {"emotion": EMOTIONS[p.index(max(p))]} if p else {})
             for n, t, i, p in rows
         ],
         columns=list(TIMELINE_COLUMNS),
     )
-    return table.astype({"face_id": "Int64", "success": bool, "timestamp": float, "frame": "int64"})
+    return table.astype({"face_id": "Int64", "success": bool, "judged": bool, "timestamp": float, "frame": "int64"})
 
 
 MIXED = [0.4, 0, 0, 0, 0, 0, 0.6]
@@ -81,7 +81,7 @@ def test_item_without_a_face() -> None:
 
 
 def test_item_without_a_frame() -> None:
-    table = summarize(timeline([]), "x", end=2.0)
+    table = summarize(timeline([]), "x", end=2.0, smooth=0.5)
     assert table[["face_id", "frames", "coverage"]].values.tolist() == [["all", 0, 0]]
 
 
@@ -99,3 +99,33 @@ def test_one_analysed_frame() -> None:
     assert (alone["coverage"], alone["happy_mean"]) == (1, 1)
     assert math.isnan(alone["seconds"])
     assert summarize(timeline(rows), "x", end=3.0).iloc[0]["seconds"] == 3
+
+
+def test_what_is_too_small_counts_as_seen_but_not_as_judged() -> None:
+    small = [row if row[0] != 5 else (*row[:3], None) for row in FILM]
+    table = summarize(timeline(small), "x", end=6.0).set_index("face_id")
+    assert table["coverage"].tolist() == pytest.approx([4 / 6, 2 / 6, 4 / 6], abs=1e-6)
+    assert table["judged"].tolist() == pytest.approx([2 / 4, 0, 2 / 6], abs=1e-6)
+    zero = table.loc["0"]  # 1 s happy, 1 s angry, 2 s too small
+    assert (zero["happy_mean"], zero["angry_mean"], zero["happy_share"], zero["neutral_share"]) == (0.5, 0.5, 0.5, 0)
+    assert table.loc["1", ["emotion", "happy_mean", "happy_share"]].isna().all()
+    assert table.loc["all", "happy_mean"] == pytest.approx(0.5)
+    assert summarize(timeline(FILM), "x", end=6.0)["judged"].tolist() == [1, 1, 1]
+    assert math.isnan(summarize(timeline(FILM[-1:]), "x")["judged"].iloc[0])
+
+
+def test_shares_are_of_the_steady_values_and_means_of_the_raw() -> None:
+    """Every fifth of 50 frames in 2 seconds is a flicker that no half second agrees with."""
+    seen = [one_hot("fear" if n % 5 == 4 else "happy") for n in range(50)]
+    flicker = timeline([(n, n / 25, n % 2, p) for n, p in enumerate(seen)])
+    raw = summarize(flicker, "x", end=2.0).set_index("face_id")
+    steady = summarize(flicker, "x", end=2.0, smooth=0.5).set_index("face_id")
+    assert raw.loc["all", "fear_share"] == pytest.approx(0.2)
+    assert steady["fear_share"].tolist() == [0, 0, 0]
+    assert steady["happy_share"].tolist() == [1, 1, 1]
+    assert steady["fear_mean"].tolist() == raw["fear_mean"].tolist() == pytest.approx([0.2, 0.2, 0.2])
+
+
+def test_photos_are_not_averaged() -> None:
+    rows: list[Row] = [(n, math.nan, 0, one_hot("happy" if n else "sad")) for n in range(3)]
+    assert summarize(timeline(rows), "album", smooth=0.5).iloc[0]["sad_share"] == pytest.approx(1 / 3, abs=1e-6)

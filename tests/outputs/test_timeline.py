@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fermedia.errors import DataError, MediaError
-from fermedia.outputs.timeline import TimelineWriter, read_timeline
+from fermedia.outputs.timeline import TimelineWriter, read_timeline, steady_timeline
 from fermedia.pictures import ArrayPicture
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame
+from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation
+from fermedia.vision.smooth import steadied
 from tests.outputs.seen import EVEN, HAPPY, face
 
 PICTURE = ArrayPicture(np.zeros((48, 64, 3), np.uint8))
+SMALL = replace(face(9, 9, 12, 12, 8), probabilities=None)
 
 
 def test_exact_text(tmp_path: Path) -> None:
     path = tmp_path / "timeline.csv"
     with TimelineWriter(path, "talks/a, b.mp4") as writer:
-        writer.write(Frame(0, 0.0, PICTURE), [face(1, 2.005, 30.25, 40, 0), face(-3, 5, 20, 20, 7, EVEN)])
+        writer.write(Frame(0, 0.0, PICTURE), [face(1, 2.005, 30.25, 40, 0), face(-3, 5, 20, 20, 7, EVEN), SMALL])
         writer.write(Frame(1, 0.0333333333, PICTURE), None)
         writer.write(Frame(2, 0.0666666666, PICTURE), [])
     assert path.read_bytes().decode() == (
-        "source,frame,timestamp,face_id,success,confidence,x,y,width,height,"
+        "source,frame,timestamp,face_id,success,confidence,x,y,width,height,judged,"
         "angry,disgust,fear,happy,sad,surprise,neutral,emotion,valence\n"
-        '"talks/a, b.mp4",0,0.000000,0,1,0.900000,1.00,2.00,30.25,40.00,'
+        '"talks/a, b.mp4",0,0.000000,0,1,0.900000,1.00,2.00,30.25,40.00,1,'
         "0.010000,0.010000,0.020000,0.830000,0.020000,0.060000,0.050000,happy,0.810000\n"
-        '"talks/a, b.mp4",0,0.000000,7,1,0.900000,-3.00,5.00,20.00,20.00,'
+        '"talks/a, b.mp4",0,0.000000,7,1,0.900000,-3.00,5.00,20.00,20.00,1,'
         "0.120000,0.130000,0.140000,0.190000,0.140000,0.140000,0.140000,happy,0.050000\n"
-        '"talks/a, b.mp4",2,0.066667,,0,,,,,,,,,,,,,,\n'
+        '"talks/a, b.mp4",0,0.000000,8,1,0.900000,9.00,9.00,12.00,12.00,0,,,,,,,,,\n'
+        '"talks/a, b.mp4",2,0.066667,,0,,,,,,0,,,,,,,,,\n'
     )
 
 
@@ -55,14 +60,17 @@ def test_read_back_with_types(tmp_path: Path) -> None:
     path = tmp_path / "timeline.csv"
     with TimelineWriter(path, "x.mp4") as writer:
         writer.write(Frame(0, 0.5, PICTURE), [])
-        writer.write(Frame(1, 1.5, PICTURE), [face(1, 2, 3, 4, 5)])
+        writer.write(Frame(1, 1.5, PICTURE), [face(1, 2, 3, 4, 5), SMALL])
     table = read_timeline(path)
     assert tuple(table.columns) == TIMELINE_COLUMNS
     types = {name: str(kind) for name, kind in table.dtypes.items()}
-    assert (types["frame"], types["face_id"], types["success"]) == ("int64", "Int64", "bool")
+    assert (types["frame"], types["face_id"], types["success"], types["judged"]) == ("int64", "Int64", "bool", "bool")
     assert {types[c] for c in ("timestamp", "confidence", "x", "valence", *EMOTIONS)} == {"float64"}
-    assert table["face_id"].isna().tolist() == [True, False]
-    assert table["emotion"].isna().tolist() == [True, False]
+    assert table["face_id"].isna().tolist() == [True, False, False]
+    assert table["success"].tolist() == [False, True, True]
+    assert table["judged"].tolist() == [False, True, False]
+    for column in (*EMOTIONS, "emotion", "valence"):
+        assert table[column].isna().tolist() == [True, False, True]
     assert table[list(EMOTIONS)].iloc[1].tolist() == pytest.approx(HAPPY)
 
 
@@ -113,3 +121,44 @@ def test_what_is_no_timeline_is_refused(tmp_path: Path, text: str | None, says: 
     with pytest.raises(DataError, match=says) as caught:
         read_timeline(path)
     assert "\n" not in str(caught.value)
+
+
+# -- steady -----------------------------------------------------------------------------------------------------------
+
+
+def film(count: int = 80) -> Iterator[tuple[Frame, list[Observation] | None]]:
+    """Three faces at uneven times, with gaps, unjudged moments and frames that are not sampled."""
+    random = np.random.default_rng(1)
+    time = 0.0
+    for n in range(count):
+        time += float(random.choice([0.01, 0.04, 0.2]))
+        seen = [face(1, 2, 30, 40, i, random.dirichlet(np.full(7, 0.3))) for i in range(3) if random.random() < 0.7]
+        seen = [o if random.random() < 0.8 else replace(o, probabilities=None) for o in seen]
+        yield Frame(n, round(time, 6), PICTURE), None if n % 5 == 4 else seen
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.5, 3.0])
+def test_a_steady_timeline_says_what_the_steady_film_shows(tmp_path: Path, seconds: float) -> None:
+    path, drawn = tmp_path / "timeline.csv", []
+    with TimelineWriter(path, "x.mp4") as writer:
+        for frame, raw, steady in steadied(film(), seconds):
+            writer.write(frame, raw)
+            drawn += list(steady or ()) or [None] * (steady is not None)
+    table = steady_timeline(read_timeline(path), seconds)
+    assert len(table) == len(drawn)
+    assert table["judged"].tolist() == [o is not None and o.probabilities is not None for o in drawn]
+    for row, o in zip(table.itertuples(), drawn, strict=True):
+        if o is not None and o.probabilities is not None:
+            values = [getattr(row, e) for e in EMOTIONS]
+            assert values == pytest.approx(o.probabilities.tolist(), abs=2e-6)
+            assert (row.emotion, row.valence) == (o.emotion, pytest.approx(o.valence, abs=2e-6))
+    assert table.loc[~table["judged"], [*EMOTIONS, "emotion", "valence"]].isna().all(axis=None)
+
+
+def test_pictures_have_no_time_to_be_steadied_over(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.csv"
+    with TimelineWriter(path, "album") as writer:
+        for n, seen in enumerate((HAPPY, EVEN)):
+            writer.write(Frame(n, None, PICTURE, name=f"{n}.jpg"), [face(1, 2, 30, 40, 0, seen)])
+    table = read_timeline(path)
+    assert steady_timeline(table, 0.5).equals(table)

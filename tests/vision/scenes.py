@@ -33,6 +33,14 @@ def _paste(picture: Image, patch: Image, left: int, top: int) -> None:
     picture[rows, columns] = patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
+def rolled(picture: Image, degrees: float) -> Image:
+    """The picture turned clockwise around its middle; the corners repeat its edge."""
+    height, width = picture.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1)
+    turned = cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)
+
+
 def bgr(picture: Image) -> Image:
     """As OpenCV has it."""
     return np.ascontiguousarray(picture[:, :, ::-1])

@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import cv2
 import numpy as np
@@ -16,10 +19,10 @@ from fermedia.errors import ModelError
 from fermedia.files import models_dir
 from fermedia.media.video import VideoReader
 from fermedia.pictures import ArrayPicture, as_picture
-from fermedia.types import Box
+from fermedia.types import Box, Face
 from fermedia.vision.detect import DETECTOR_FILES, FaceDetector
 from tests.films import Image, background, head, moving_faces, write_film
-from tests.vision.scenes import bgr, scene
+from tests.vision.scenes import bgr, rolled, scene
 
 #: (x, y, width) of faces in a picture of 960x540.
 GROUP = [
@@ -112,7 +115,7 @@ def test_a_picture_may_give_padded_rows(detector: FaceDetector) -> None:
 def test_rows_that_a_decoder_pads(detector: FaceDetector, tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", moving_faces(3, (596, 336)))
     with VideoReader(film) as reader:
-        assert [len(detector.detect(frame.picture)) for frame in reader.frames()] == [1, 1, 1]
+        assert [len(detector.detect(frame.picture, still=False)) for frame in reader.frames()] == [1, 1, 1]
 
 
 def test_grey_and_colour_find_the_same_face(detector: FaceDetector) -> None:
@@ -145,14 +148,156 @@ def test_other_arrays_are_refused(detector: FaceDetector, image: np.ndarray) -> 
 def test_confidence_is_the_least_reported() -> None:
     picture = bgr(scene((960, 540), GROUP)[0])
     found = {}
-    for least in (0.5, 0.8):
+    for least in (0.5, 0.85):
         with FaceDetector(least) as detector:
             found[least] = [face.confidence for face in detector.detect(picture)]
-    assert sorted(c for c in found[0.5] if c >= 0.8) == sorted(found[0.8])
-    assert 0 < len(found[0.8]) < len(found[0.5])
+    assert sorted(c for c in found[0.5] if c >= 0.85) == sorted(found[0.85])
+    assert 0 < len(found[0.85]) < len(found[0.5])
     for wrong in (0, 1, -0.1, 1.5):
         with pytest.raises(ValueError, match="confidence"):
             FaceDetector(wrong)
+
+
+# -- presets ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fast() -> Iterator[FaceDetector]:
+    with FaceDetector(preset="fast") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def thorough() -> Iterator[FaceDetector]:
+    with FaceDetector(preset="thorough") as made:
+        yield made
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ValueError, match="fast, balanced, thorough, got 'slow'"):
+        FaceDetector(preset="slow")
+
+
+def test_thorough_finds_24_pixels_in_full_hd(thorough: FaceDetector, fast: FaceDetector) -> None:
+    """Wherever they lie to the squares' borders, and each once."""
+    places = [
+        (x, y, 24) for x, y in [(60, 60), (300, 215), (517, 540), (960, 300), (1215, 700), (1500, 990), (1860, 1010)]
+    ]
+    picture, boxes = scene((1920, 1080), [*places, (960, 640, 200)])
+    found = [face.box for face in thorough.detect(bgr(picture))]
+    assert len(found) == len(boxes)
+    assert all(max(box.iou(other) for other in found) > 0.45 for box in boxes)
+    assert matched([face.box for face in fast.detect(bgr(picture))], boxes) == [0] * 7 + [1]
+
+
+@pytest.mark.parametrize("width", [90, 130, 250, 400])
+def test_fast_finds_the_faces_of_a_conversation(fast: FaceDetector, width: int) -> None:
+    picture, boxes = scene((640, 480), [(320, 240, width)])
+    assert matched([face.box for face in fast.detect(bgr(picture))], boxes) == [1]
+
+
+def test_single_pictures_are_searched_deeper_than_frames(detector: FaceDetector) -> None:
+    picture, boxes = scene((500, 400), [(80, 80, 24), (250, 200, 24), (420, 330, 24)])
+    assert len(detector.detect(bgr(picture))) == len(boxes)
+    assert detector.detect(bgr(picture), still=False) == []
+
+
+@pytest.mark.parametrize("x", [100, 540, 620, 700, 1180])
+def test_a_frame_s_face_between_two_squares_is_found_once(detector: FaceDetector, x: int) -> None:
+    for width in (90, 150, 420):
+        picture, boxes = scene((1280, 720), [(x, 330, width)])
+        found = [face.box for face in detector.detect(bgr(picture), still=False)]
+        assert len(found) == 1
+        assert found[0].iou(boxes[0]) > 0.6
+
+
+@pytest.mark.parametrize("width", [330, 480, 600])
+@pytest.mark.parametrize("least", [0.3, 0.5])
+def test_parts_of_a_large_face_are_not_taken_for_it(width: int, least: float) -> None:
+    """A face that fills the picture is one even where its parts, seen in small squares, look a bit like others."""
+    picture, boxes = scene((480, 480), [(240, 240, width)])
+    with FaceDetector(least) as detector:
+        (face,) = detector.detect(bgr(picture))
+    assert face.box.iou(boxes[0]) > 0.6
+
+
+def test_a_small_face_in_front_does_not_hide_one_that_fills_the_frame(detector: FaceDetector) -> None:
+    picture, boxes = scene((1280, 720), [(640, 360, 1100), (1200, 80, 110)])
+    found = detector.detect(bgr(picture), still=False)
+    assert matched([face.box for face in found], boxes) == [1, 1]
+    assert len(found) == 2
+
+
+def test_a_faint_face_is_not_lost_to_the_clear_one_beside_it(detector: FaceDetector) -> None:
+    """Both are in the square of the second look at the faint one."""
+    faint, left = scene((640, 480), [(250, 220, 140)])
+    clear, right = scene((640, 480), [(348, 220, 140)])
+    picture = (110 + (faint.astype(float) - 110) * 0.3).astype(np.uint8)
+    picture[:, 299:] = clear[:, 299:]
+    found = [face.box for face in detector.detect(bgr(picture), still=False)]
+    assert matched(found, left + right) == [1, 1]
+
+
+def test_gravel_is_not_a_crowd(thorough: FaceDetector) -> None:
+    """Among the many places where a small face could be, one may look like it."""
+    from skimage import data
+
+    assert thorough.detect(cv2.resize(data.gravel(), (1024, 1024), interpolation=cv2.INTER_CUBIC)) == []
+
+
+@pytest.mark.parametrize("degrees", [-60, -45, -20, 0, 20, 45, 60])
+def test_a_rolled_face_is_found_and_framed_as_upright(detector: FaceDetector, degrees: int) -> None:
+    upright = scene((500, 500), [(250, 250, 150)])[0]
+    (reference,) = detector.detect(bgr(upright))
+    (face,) = detector.detect(bgr(rolled(upright, degrees)))
+    across, down = face.keypoints[1] - face.keypoints[0]
+    own = np.subtract(*reference.keypoints[[1, 0]])
+    assert np.degrees(np.arctan2(down, across) - np.arctan2(own[1], own[0])) == pytest.approx(degrees, abs=8)
+    assert face.box.width == pytest.approx(reference.box.width, rel=0.12)
+    turned = rolled_point(np.array(reference.box.center), degrees)
+    assert np.array(face.box.center) == pytest.approx(turned, abs=12)
+    assert face.keypoints == pytest.approx(np.array([rolled_point(p, degrees) for p in reference.keypoints]), abs=20)
+
+
+def rolled_point(point: np.ndarray, degrees: float) -> np.ndarray:
+    """Where ``rolled`` brings a point of a picture of 500x500."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return (point - 250) @ np.array([[cos, sin], [-sin, cos]]) + 250
+
+
+def everything(faces: list[Face]) -> list[tuple[Box, float, list[list[float]]]]:
+    """What can be compared with ==."""
+    return [(face.box, face.confidence, face.keypoints.tolist()) for face in faces]
+
+
+def test_what_was_seen_before_changes_nothing(detector: FaceDetector) -> None:
+    pictures = [
+        bgr(scene((960, 540), GROUP)[0]),
+        bgr(scene((640, 480), [(320, 240, 460)])[0]),
+        bgr(background((300, 200))),
+    ]
+    alone = []
+    for picture in pictures:
+        with FaceDetector() as fresh:
+            alone.append(everything(fresh.detect(picture)))
+    for index in (0, 1, 2, 1, 0, 0):
+        assert everything(detector.detect(pictures[index])) == alone[index]
+
+
+def test_two_detectors_in_two_threads_see_what_each_sees_alone(detector: FaceDetector) -> None:
+    pictures = [bgr(scene((960, 540), GROUP)[0]), bgr(scene((640, 480), [(300, 240, 200), (100, 100, 60)])[0])]
+    alone = [everything(detector.detect(picture)) for picture in pictures]
+    assert [len(faces) for faces in alone] == [7, 2]
+    start = Barrier(2, timeout=60)
+
+    def work(order: list[int]) -> list[bool]:
+        start.wait()
+        with FaceDetector() as own:
+            return [everything(own.detect(pictures[index])) == alone[index] for index in order]
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(work, ([0, 1] * 3, [1, 0] * 3)))
+    assert results == [[True] * 6] * 2
 
 
 def test_a_closed_detector_says_so() -> None:
@@ -226,7 +371,7 @@ def test_shared_photos(detector: FaceDetector, shared: Path) -> None:
 )
 def test_shared_films(detector: FaceDetector, shared: Path, name: str, count: int, step: int) -> None:
     with VideoReader(shared / "media" / name) as reader:
-        counts = [len(detector.detect(f.picture)) for f in reader.frames() if f.index % step == 0]
+        counts = [len(detector.detect(f.picture, still=False)) for f in reader.frames() if f.index % step == 0]
     assert set(counts) == {count}
 
 

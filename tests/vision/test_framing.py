@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fermedia.pictures import as_picture
-from fermedia.types import Box
+from fermedia.types import Box, Face
 from fermedia.vision.detect import FaceDetector
-from fermedia.vision.framing import RISE, SIDE, crop_face, cut_square
+from fermedia.vision.framing import RISE, SIDE, TURNED_FROM, crop_face, cut_square, turn_of
 from tests.films import Image
-from tests.vision.scenes import bgr, scene
+from tests.vision.scenes import bgr, rolled, scene
 
 
 def ramp(width: int, height: int) -> Image:
@@ -75,3 +75,54 @@ def test_a_detected_face_fills_the_frame_as_in_fer2013(detector: FaceDetector, w
     left, top = face.box.center[0] - side / 2, face.box.center[1] - RISE * face.box.width - side / 2
     points = (face.keypoints[[0, 1, 3]] - [left, top]) / side
     assert points == pytest.approx(np.array([[0.32, 0.396], [0.69, 0.39], [0.51, 0.775]]), abs=0.12)
+
+
+# -- roll -------------------------------------------------------------------------------------------------------------
+
+
+def with_eyes(box: Box, degrees: float) -> Face:
+    """A face whose eyes lie on a line that is so many degrees clockwise."""
+    x, y = box.center
+    reach = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]) * box.width / 4
+    points = np.array([(x, y)] * 6, np.float32) + np.outer((-1, 1, 0, 0, 0, 0), reach).astype(np.float32)
+    return Face(box, 0.9, points)
+
+
+@pytest.mark.parametrize("degrees", [-170, -90, -45, -12, 12, 30, 120])
+def test_the_roll_is_the_eyes_line(degrees: float) -> None:
+    assert turn_of(with_eyes(Box(10, 20, 80, 80), degrees).keypoints) == pytest.approx(degrees, abs=1e-3)
+
+
+def test_a_little_roll_is_left_as_it_is() -> None:
+    picture = as_picture(np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8))
+    box = Box(100, 120, 80, 80)
+    for degrees in (-TURNED_FROM + 0.5, 0, 5, TURNED_FROM - 0.5):
+        assert turn_of(with_eyes(box, degrees).keypoints) == 0
+        assert (crop_face(picture, with_eyes(box, degrees)) == crop_face(picture, box)).all()
+    assert not (crop_face(picture, with_eyes(box, TURNED_FROM + 0.5)) == crop_face(picture, box)).all()
+
+
+@pytest.mark.parametrize("degrees", [-90, 90, 180])
+def test_quarter_turns_are_exact(degrees: int) -> None:
+    """Which way it turns, and around what."""
+    picture = np.random.default_rng(0).integers(0, 256, (100, 120), dtype=np.uint8)
+    plain = cut_square(picture, (50, 40), 20, 20)
+    assert (cut_square(picture, (50, 40), 20, 20, degrees) == np.rot90(plain, degrees // 90)).all()
+
+
+@pytest.mark.parametrize("degrees", [-70, -30, 15, 45])
+@pytest.mark.parametrize("size", [48, 96])
+def test_a_turned_crop_is_what_the_upright_face_gives(degrees: int, size: int) -> None:
+    upright = scene((500, 500), [(250, 250, 150)])[0]
+    box = Box(175, 175, 150, 150)
+    plain = crop_face(as_picture(bgr(upright)), box, size).astype(int)
+    picture = as_picture(bgr(rolled(upright, degrees)))
+    turned = crop_face(picture, with_eyes(box, degrees), size).astype(int)
+    assert np.abs(turned - plain).mean() < 3
+    assert np.abs(crop_face(picture, box, size).astype(int) - plain).mean() > 10
+
+
+def test_a_turned_square_at_the_edge_repeats_it() -> None:
+    picture = 255 - ramp(64, 64)
+    assert cut_square(picture, (0, 32), 32, 32, 45).shape == (32, 32)
+    assert (cut_square(picture, (-500, 900), 32, 32, 30) == 255).all()

@@ -17,7 +17,6 @@ from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.framing import crop_face
 from fermedia.vision.observe import MOST_FRAMES, MOST_PIXELS, Observer
-from fermedia.vision.track import Tracker
 from tests.films import Image, background
 from tests.vision.scenes import scene
 
@@ -74,7 +73,7 @@ def same(one: list[Observation] | None, other: list[Observation] | None) -> None
 @pytest.mark.parametrize("with_face", [True, False])
 def test_every_frame_once_and_in_order(observer: Observer, count: int, with_face: bool) -> None:
     picture = scene((160, 120), [(80, 60, 60)] if with_face else [])[0]
-    given = list(observer.observe(frames([picture] * count), Tracker()))
+    given = list(observer.observe(frames([picture] * count)))
     assert [frame.index for frame, _ in given] == list(range(count))
     assert [len(found or ()) for _, found in given] == [int(with_face)] * count
 
@@ -87,7 +86,7 @@ def test_frames_that_are_not_sampled_pass_through(observer: Observer) -> None:
     picture = scene((160, 120), [(80, 60, 60)])[0]
     sampled = [n % 3 == 0 for n in range(20)]
     film = (Frame(n, n / 25, (ArrayPicture if look else Unseen)(picture), 0.04, look) for n, look in enumerate(sampled))
-    given = list(observer.observe(film, Tracker()))
+    given = list(observer.observe(film))
     assert [frame.index for frame, _ in given] == list(range(20))
     assert [found is not None for _, found in given] == sampled
     assert {o.face_id for _, found in given for o in found or ()} == {0}
@@ -109,7 +108,7 @@ def test_frames_are_taken_as_they_are_asked_for(observer: Observer, with_face: b
             taken += 1
             yield Frame(taken - 1, taken / 25, picture)
 
-    looked = observer.observe(endless(), Tracker())
+    looked = observer.observe(endless())
     assert taken == 0
     for given in range(1, 3 * MOST_FRAMES):
         next(looked)
@@ -121,7 +120,7 @@ def test_ids_follow_people_and_sort_the_faces(observer: Observer) -> None:
     pictures = [
         scene((480, 240), [(100 + 4 * n, 120, 60)] + ([(360, 120, 110)] if n >= 3 else []))[0] for n in range(10)
     ]
-    given = [found for _, found in observer.observe(frames(pictures), Tracker())]
+    given = [found for _, found in observer.observe(frames(pictures))]
     assert [[o.face_id for o in found or ()] for found in given] == [[0]] * 3 + [[0, 1]] * 7
     assert all((found or [])[0].face.box.width < 80 for found in given)
 
@@ -145,7 +144,7 @@ def test_fewer_large_frames_are_held(observer: Observer) -> None:
             taken += 1
             yield Frame(taken - 1, taken / 25, picture)
 
-    with closing(observer.observe(endless(), Tracker())) as looked:
+    with closing(observer.observe(endless())) as looked:
         for given in range(1, 12):
             next(looked)
             assert (taken - given) * picture.width * picture.height <= 2 * MOST_PIXELS + picture.width * picture.height
@@ -154,9 +153,9 @@ def test_fewer_large_frames_are_held(observer: Observer) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_how_many_threads_look_changes_nothing(observer: Observer, classifier: Classifier, threads: int) -> None:
     pictures = [scene((480, 240), [(60 + 9 * n, 120, 60), (420 - 9 * n, 130, 80)])[0] for n in range(30)]
-    expected = [found for _, found in observer.observe(frames(pictures), Tracker())]
+    expected = [found for _, found in observer.observe(frames(pictures))]
     with Observer(classifier, threads=threads) as other:
-        given = [found for _, found in other.observe(frames(pictures), Tracker())]
+        given = [found for _, found in other.observe(frames(pictures))]
     assert any(len(found or ()) == 2 for found in expected)
     for one, two in zip(expected, given, strict=True):
         same(one, two)
@@ -182,7 +181,7 @@ def test_a_detector_that_fails_stops_everything(classifier: Classifier) -> None:
             yield frame
 
     with Observer(classifier, Failing, threads=2) as observer, pytest.raises(RuntimeError, match="frame 50"):
-        list(observer.observe(endless(), Tracker()))
+        list(observer.observe(endless()))
     assert taken <= 50 + 2 * MOST_FRAMES
 
 

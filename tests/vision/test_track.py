@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from fermedia.types import Box, Face
-from fermedia.vision.track import MEMORY, Tracker, number_by_size
+from fermedia.vision.track import MEMORY, Looks, Tracker, assign, look, number_by_size
 
 
 def face(x: float, y: float = 100, width: float = 60) -> Face:
@@ -48,7 +49,7 @@ def test_after_a_long_absence_it_is_somebody_new() -> None:
     assert tracker.update([face(100)], 6) == [1]
 
 
-@pytest.mark.parametrize("gap", [0.04, 0.5, 1.5, 5.0])
+@pytest.mark.parametrize("gap", [0.04, 0.5, 1.5, 5.0, 60.0])
 def test_sampling_however_sparse_does_not_make_strangers(gap: float) -> None:
     tracker = Tracker()
     for n in range(5):
@@ -86,6 +87,104 @@ def test_a_much_larger_face_at_the_same_place_is_another_person() -> None:
     tracker = Tracker()
     assert tracker.update([face(100, 100, 40)], 0) == [0]
     assert tracker.update([face(100, 100, 160)], 0.04) == [1]
+
+
+# -- looks, cuts, sampling -------------------------------------------------------------------------------------------
+
+
+def person(number: int, seed: int = 0) -> Looks:
+    """What somebody looks like, a little different every time."""
+    base = np.random.default_rng(number).integers(0, 256, (6, 6)).astype(np.uint8)
+    noise = np.random.default_rng(seed).normal(0, 12, (48, 48))
+    return look(np.clip(np.kron(base, np.ones((8, 8))) + noise, 0, 255).astype(np.uint8))
+
+
+def test_a_look_is_the_same_in_any_light_and_size() -> None:
+    crop = np.random.default_rng(0).integers(60, 180, (48, 48), dtype=np.uint8)
+    one = look(crop)
+    assert (one.shape, one.dtype) == ((144,), np.float32)
+    assert one @ look((crop * 0.5 + 20).astype(np.uint8)) > 0.99
+    assert one @ look(np.kron(crop, np.ones((2, 2), np.uint8))) > 0.99
+    assert one @ look(crop[:, ::-1].copy()) < 0.5
+    assert not look(np.full((48, 48), 7, np.uint8)).any()
+
+
+@pytest.mark.parametrize("passing", [True, False])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_who_meets_and_merges_is_told_apart_by_looks(passing: bool, every: int) -> None:
+    """Two meet, are one box for a while, and pass or turn back: places alone cannot say which."""
+    tracker = Tracker()
+    for n in range(0, 121, every):
+        gap = 150 * abs(n - 60) / 60
+        left, right = (0, 1) if n <= 60 or not passing else (1, 0)
+        if gap < 25:
+            ids = tracker.update([face(300)], n / 30, [person(right, n)])
+        else:
+            looks = [person(left, n), person(right, n)]
+            ids = tracker.update([face(300 - gap), face(300 + gap)], n / 30, looks)
+            assert ids == [left, right], n
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_somebody_else_at_the_place_of_who_left_is_new(who: int) -> None:
+    tracker = Tracker()
+    for n in range(30):
+        assert tracker.update([face(100)], n / 30, [person(0, n)]) == [0]
+    assert tracker.update([face(110)], 2.6, [person(who, 99)]) == [who]
+
+
+def test_a_hand_before_the_face_makes_no_stranger() -> None:
+    tracker = Tracker()
+    for n in range(60):
+        assert tracker.update([face(100)], n / 30, [person(1 if 20 < n < 30 else 0, n)]) == [0]
+
+
+def test_looks_are_learned_from_faces_that_stand_alone() -> None:
+    """Two overlap for long, their crops showing both; when they are next seen they have changed places."""
+    tracker = Tracker()
+    both = (person(0) + person(1)) / np.float32(1.4)
+    for n in range(30):
+        tracker.update([face(200), face(400)], n / 30, [person(0, n), person(1, n)])
+    for n in range(30, 600):
+        x = max(0, 45 - n) * 4
+        looks = [person(0), person(1)] if x else [both, both]
+        assert tracker.update([face(275 - x), face(325 + x)], n / 30, looks) == [0, 1]
+    assert tracker.update([face(325), face(275)], 21, [person(0), person(1)]) == [0, 1]
+
+
+def test_after_a_cut_everybody_is_new() -> None:
+    tracker = Tracker()
+    assert tracker.update([face(100), face(300)], 0, [person(0), person(1)]) == [0, 1]
+    assert tracker.update([face(100), face(300)], 0.04, [person(0), person(1)], cut=True) == [2, 3]
+    assert tracker.update([face(100), face(300)], 0.08, [person(0), person(1)]) == [2, 3]
+    assert tracker.update([], 0.12, [], cut=True) == []
+    assert tracker.update([face(100)], 0.16, [person(0)]) == [4]
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_sampling_changes_nobody(count: int) -> None:
+    """People wander and cross; at every 1, 2 and 5 frames the ids are of the same persons."""
+    random = np.random.default_rng(count)
+    phase, rate = random.uniform(0, 6.3, (count, 2)), random.uniform(0.05, 0.12, (count, 2))
+    who: dict[int, dict[int, list[int]]] = {}
+    for every in (1, 2, 5):
+        tracker, noise = Tracker(), np.random.default_rng(9)
+        for n in range(0, 300, every):
+            x, y = (300 + 250 * np.sin(2 * np.pi * rate * n / 30 + phase)).T
+            faces = [face(a + noise.normal(0, 1), b + noise.normal(0, 1)) for a, b in zip(x, y, strict=True)]
+            who.setdefault(n, {})[every] = tracker.update(faces, n / 30, [person(i, n) for i in range(count)])
+    assert {tuple(ids) for at in who.values() for ids in at.values()} == {tuple(range(count))}
+
+
+def test_assignment_is_the_best_there_is() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        rows = int(random.integers(0, 7))
+        costs = random.normal(size=(rows, rows + int(random.integers(0, 5)))).round(1)
+        costs[random.random(costs.shape) < 0.3] = 1e6
+        found = assign(costs)
+        assert len(set(found)) == rows
+        assert costs[range(rows), found].sum() == pytest.approx(costs[linear_sum_assignment(costs)].sum())
 
 
 def test_photos_count_by_size() -> None:

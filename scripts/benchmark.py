@@ -1,0 +1,285 @@
+"""What a frame costs, stage by stage, and how near the whole run comes to what the machine could give.
+
+    python scripts/benchmark.py                          made-up films of 640x360, 1280x720 and 1920x1080
+    python scripts/benchmark.py --film FILM              a film of yours
+    python scripts/benchmark.py --memory                 peak memory at 1, 5 and 20 minutes as well (takes long)
+    python scripts/benchmark.py --fer PYTHON             beside fer (PyPI), by an interpreter that has it installed
+
+Times are of one run on one machine: compare them with each other, not with those of another machine. CPU time is that
+of all threads. "At best" is the stages' CPU time shared by all processors without a moment's loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from fermedia.media.frames import VideoPicture
+from fermedia.media.video import VideoReader
+from fermedia.options import AnalyzeOptions
+from fermedia.outputs.video import QUALITY, FramePainter
+from fermedia.runs.demo import make_clip
+from fermedia.runs.item import Engine
+from fermedia.threads import cores
+from fermedia.types import Frame, MediaItem, Observation
+from fermedia.vision.detect import FaceDetector
+from fermedia.vision.framing import crop_face
+
+SIZES = ((640, 360), (1280, 720), (1920, 1080))
+
+#: Frames whose cost is measured stage by stage; the first ones of a film may be lead-in.
+SAMPLE = 100
+
+FER = """
+import json, sys, time, cv2
+from fer.fer import FER
+detector = FER()
+film = cv2.VideoCapture(sys.argv[1])
+count, faces, begun = 0, 0, None
+while count < int(sys.argv[2]):
+    more, picture = film.read()
+    if not more:
+        break
+    faces += len(detector.detect_emotions(picture))
+    begun = begun or time.perf_counter()  # the first frame builds the network
+    count += 1
+print(json.dumps([(count - 1) / (time.perf_counter() - begun), faces / count]))
+"""
+
+
+@dataclass
+class Cost:
+    """Seconds of the clock and of all processors, for ``frames``."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    frames: int = 0
+
+    @property
+    def ms(self) -> float:
+        """CPU milliseconds a frame."""
+        return 1000 * self.cpu / max(1, self.frames)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second of the clock."""
+        return self.frames / self.wall if self.wall else 0.0
+
+
+@contextmanager
+def measured(cost: Cost, frames: int = 0) -> Iterator[None]:
+    """Add what happens inside to ``cost``."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    cost.wall += time.perf_counter() - wall
+    cost.cpu += time.process_time() - cpu
+    cost.frames += frames
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--film", type=Path, help="measure this film")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the made-up films")
+    parser.add_argument("--memory", action="store_true", help="also measure peak memory, at 1, 5 and 20 minutes")
+    parser.add_argument("--detector", default="balanced", choices=("fast", "balanced", "thorough"))
+    parser.add_argument("--fer", type=Path, metavar="PYTHON", help="an interpreter in whose environment fer is")
+    arguments = parser.parse_args()
+    print(f"{cores()} processors\n")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        films = [arguments.film] if arguments.film else [make_film(work, s, arguments.seconds) for s in SIZES]
+        for film in films:
+            table(film, work, arguments.detector)
+        if arguments.fer:
+            pair(films[min(1, len(films) - 1)], arguments.fer, arguments.detector)
+        if arguments.memory:
+            memory(films[-1], work)
+
+
+def make_film(work: Path, size: tuple[int, int], seconds: float) -> Path:
+    """The demo's clip at another size, over and over, with a camera's grain so that the codec has something to do."""
+    clip, path = work / "clip.mp4", work / f"{size[0]}x{size[1]}.mp4"
+    if not clip.exists():
+        make_clip(clip)
+    rng = np.random.default_rng(0)
+    # The same few patterns of noise over and over.
+    grain = [rng.normal(0, 3, (size[1], size[0], 1)) for _ in range(5)]
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index, picture in enumerate(islice(_faces(clip), int(seconds * 25))):
+            large = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC) + grain[index % 5]
+            frame = av.VideoFrame.from_ndarray(np.clip(large, 0, 255).astype(np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    return path
+
+
+def _faces(clip: Path) -> Iterator[np.ndarray]:
+    """The seconds of the clip in which one person is there, for ever."""
+    while True:
+        with av.open(str(clip)) as film:
+            for frame in islice(film.decode(video=0), 25, 75):
+                yield frame.to_ndarray(format="rgb24")
+
+
+def table(film: Path, work: Path, preset: str) -> None:
+    """One film: each stage alone, then all together."""
+    stages, faces = alone(film, work, preset)
+    with VideoReader(film) as reader:
+        info = reader.info
+    print(f"## {film.name}: {info.width}x{info.height}, {info.codec}, {faces:.1f} faces a frame, {preset}\n")
+    print("| stage alone | CPU ms a frame |\n|---|---|")
+    for name, cost in stages.items():
+        print(f"| {name} | {cost.ms:.2f} |")
+    decoded, transcoded = Cost(), Cost()
+    with measured(decoded):
+        decoded.frames = sum(1 for _ in _bare(film))
+    with measured(transcoded):
+        transcoded.frames = transcode(film, work / "transcoded.mp4")
+    tables, full = whole(film, work, preset, False), whole(film, work, preset, True)
+    looking = sum(stages[s].ms for s in ("decoding", "detection", "framing", "classification"))
+    writing = stages["drawing"].ms + stages["encoding"].ms
+    print("\n| whole run | frames a second | CPU ms a frame | clock against the best |\n|---|---|---|---|")
+    print(f"| merely decoded | {decoded.rate:.0f} | {decoded.ms:.1f} | |")
+    print(f"| merely transcoded | {transcoded.rate:.0f} | {transcoded.ms:.1f} | |")
+    for name, cost, best in (("tables alone", tables, looking), ("annotated film", full, looking + writing)):
+        ratio = 1000 * cost.wall / cost.frames / (best / cores())
+        print(f"| {name} | {cost.rate:.0f} | {cost.ms:.1f} | {ratio:.2f} |")
+    print(f"\nAnnotated against merely transcoded: {full.wall / transcoded.wall:.2f} times the time.\n")
+
+
+def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
+    """The stages' cost, one after the other on the same frames, and faces a frame."""
+    costs = {n: Cost() for n in ("decoding", "detection", "framing", "classification", "drawing", "encoding")}
+    decoding = costs["decoding"]
+    with VideoReader(film) as reader, Engine(AnalyzeOptions(detector=preset)) as engine:
+        with measured(decoding):
+            decoding.frames = sum(1 for _ in reader.frames())
+        frames = list(islice(reader.frames(), SAMPLE))
+        with FaceDetector(preset=preset) as detector, measured(costs["detection"], len(frames)):
+            found = [detector.detect(frame.picture, still=False) for frame in frames]
+        size = engine.classifier.input_size
+        with measured(costs["framing"], len(frames)):
+            crops = [crop_face(n.picture, f, size) for n, faces in zip(frames, found, strict=True) for f in faces]
+        with measured(costs["classification"], len(frames)):
+            rows = engine.classifier.predict(crops)
+        answers = iter(rows)
+        seen = [[Observation(f, i, next(answers)) for i, f in enumerate(faces)] for faces in found]
+        painter = FramePainter(reader.info)
+        with measured(costs["drawing"], len(frames)):
+            pictures = [painter.paint(_film(frame), faces) for frame, faces in zip(frames, seen, strict=True)]
+        with measured(costs["encoding"], len(frames)):
+            encode(pictures, work / "encoded.mp4")
+    return costs, len(crops) / len(frames)
+
+
+def _film(frame: Frame) -> VideoPicture:
+    assert isinstance(frame.picture, VideoPicture)
+    return frame.picture
+
+
+def _bare(film: Path) -> Iterator[av.VideoFrame]:
+    with av.open(str(film)) as source:
+        source.streams.video[0].thread_type = "AUTO"
+        yield from source.decode(video=0)
+
+
+def transcode(film: Path, path: Path) -> int:
+    """Decode and encode at the annotated film's settings, nothing else; gives the number of frames."""
+    return encode(_bare(film), path)
+
+
+def encode(pictures: Sequence[av.VideoFrame] | Iterator[av.VideoFrame], path: Path) -> int:
+    """Encode as the annotated film is; gives the number of frames."""
+    stream: Any = None
+    count = 0
+    with av.open(str(path), "w") as film:
+        for count, picture in enumerate(pictures, 1):
+            if stream is None:
+                stream = film.add_stream("libx264", rate=25, options=dict(QUALITY))
+                stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
+            picture.pts, picture.time_base = count, Fraction(1, 25)
+            film.mux(stream.encode(picture))
+        if stream is not None:
+            film.mux(stream.encode(None))
+    return count
+
+
+def whole(film: Path, work: Path, preset: str, video: bool) -> Cost:
+    """One item through the engine, start-up not counted."""
+    item = MediaItem("video", PurePosixPath(film.name), film, (film,))
+    cost = Cost()
+    with Engine(AnalyzeOptions(video=video, detector=preset)) as engine:
+        with measured(cost):
+            result = engine.run(item, work / "staging", work / "place", lambda expected, done: None)
+        assert not result.failures, result.failures
+        cost.frames = result.frames
+    return cost
+
+
+def pair(film: Path, python: Path, preset: str) -> None:
+    """Tables alone against fer on the same film: ours, theirs, ours again."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours = [whole(film, Path(folder) / "1", preset, False).rate]
+        answer = subprocess.run([python, "-c", FER, str(film), "100"], stdout=subprocess.PIPE, check=True, text=True)
+        theirs, faces = json.loads(answer.stdout.splitlines()[-1])
+        ours.append(whole(film, Path(folder) / "2", preset, False).rate)
+    mean = sum(ours) / 2
+    print(f"## {film.name}: tables alone, beside fer\n")
+    print(f"fermedia {ours[0]:.0f} and {ours[1]:.0f} frames a second, fer {theirs:.1f} ({faces:.1f} faces a frame): ")
+    print(f"{mean / theirs:.0f} times as many.\n")
+
+
+def memory(film: Path, work: Path) -> None:
+    """Peak memory of the command as a process of its own, on the film repeated to 1, 5 and 20 minutes."""
+    print(f"## {film.name}: peak memory\n\n| minutes | MB |\n|---|---|")
+    for minutes in (1, 5, 20):
+        long = repeated(film, work / f"{minutes}-minutes.mp4", minutes * 60)
+        command = [sys.executable, "-m", "fermedia", "analyze", str(long), "--out", str(work / f"out-{minutes}")]
+        process = subprocess.Popen([*command, "--quiet"])
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0, f"{' '.join(command)} ended with {status}"
+        print(f"| {minutes} | {usage.ru_maxrss / 1024:.0f} |", flush=True)
+
+
+def repeated(film: Path, path: Path, seconds: float) -> Path:
+    """The film over and over by copying its packets, not shorter than ``seconds``."""
+    stream: Any = None
+    shift = 0
+    with av.open(str(path), "w") as out:
+        while stream is None or shift * stream.time_base < seconds:
+            with av.open(str(film)) as source:
+                picture: Any = source.streams.video[0]
+                if stream is None:
+                    stream = out.add_stream_from_template(picture)
+                    stream.time_base = picture.time_base
+                length = round(picture.frames / picture.average_rate / picture.time_base)
+                for packet in source.demux(picture):
+                    if packet.dts is not None and packet.pts is not None:
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        out.mux(packet)
+                shift += length
+    return path
+
+
+if __name__ == "__main__":
+    main()

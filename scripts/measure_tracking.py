@@ -1,0 +1,168 @@
+"""How well faces are followed, on made-up films with known answers. Prints a table of docs/tracking.md.
+
+    python scripts/measure_tracking.py                      boxes made up: the true ones with errors and misses
+    python scripts/measure_tracking.py --detector           MediaPipe finds the faces (some minutes)
+
+The faces are six: the two portraits of the demo, each as it is, mirrored, and lit from one side. Cuts come from
+``ShotDetector``, which ``scripts/measure_shots.py`` measures by itself. Needs SciPy (the extra `train`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from made_up_films import HEIGHT, RATE, SCENES, WIDTH, Film, Place, paint, people
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from fermedia import FaceDetector
+from fermedia.pictures import ArrayPicture
+from fermedia.types import Box, Face, Picture
+from fermedia.vision.framing import crop_face
+from fermedia.vision.shots import ShotDetector, signature
+from fermedia.vision.track import Tracker, look
+
+#: Errors of the made-up detector, larger than MediaPipe's on these films (about 0.01 of a face's width): of a box's
+#: middle and size, in face widths; the share of faces missed at random; and the share of a face that must be in sight.
+#: Of two that share 0.6 of the smaller box only the nearer is found.
+BOX_ERROR, MISSED, IN_SIGHT = 0.025, 0.03, 0.5
+
+
+# -- what a detector would see ----------------------------------------------------------------------------------------
+
+
+def true_box(place: Place) -> Box:
+    return Box(place.x - place.width / 2, place.y - place.width / 2, place.width, place.width)
+
+
+def seen_boxes(film: Film, n: int, random: np.random.Generator) -> list[tuple[Box, Place]]:
+    """The boxes of a made-up detector and whose they are."""
+    found: list[tuple[Box, Place]] = []
+    for k, place in enumerate(film.places[n]):
+        box = true_box(place)
+        inside = min(box.x + box.width, WIDTH) - max(box.x, 0) if 0 <= place.y <= HEIGHT else 0
+        if film.bar:
+            inside -= max(0.0, min(box.x + box.width, film.bar[1]) - max(box.x, film.bar[0]))
+        merged = any(_shared(box, true_box(other)) > 0.6 for other in film.places[n][k + 1 :])
+        error = random.normal(0, BOX_ERROR, 3) * place.width
+        if inside > IN_SIGHT * box.width and not merged and random.random() >= MISSED:
+            width = max(4.0, box.width + error[2])
+            found.append((Box(place.x + error[0] - width / 2, place.y + error[1] - width / 2, width, width), place))
+    order = random.permutation(len(found))
+    return [found[i] for i in order]
+
+
+def _shared(a: Box, b: Box) -> float:
+    w = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    h = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(w, 0.0) * max(h, 0.0) / min(a.area, b.area)
+
+
+def detected(film: Film, n: int, picture: Picture, detector: FaceDetector) -> list[tuple[Face, Place]]:
+    """What MediaPipe sees, and whose each face is by its box; false alarms are left out."""
+    pairs = []
+    for face in detector.detect(picture):
+        best = max(film.places[n], key=lambda p: face.box.iou(true_box(p)), default=None)
+        if best is not None and face.box.iou(true_box(best)) > 0.3:
+            pairs.append((face, best))
+    return pairs
+
+
+# -- the score --------------------------------------------------------------------------------------------------------
+
+Sighting = tuple[tuple[int, int], int]
+"""(person, part) in truth, and the id that was given."""
+
+
+@dataclass
+class Score:
+    """Over the faces found: IDF1 (Ristani et al. 2016), CLEAR-MOT's identity switches, and ids too many a person."""
+
+    right: int = 0
+    total: int = 0
+    switches: int = 0
+    fragments: int = 0
+
+    def add(self, film: list[list[Sighting]]) -> None:
+        counts = Counter(s for frame in film for s in frame)
+        persons, ids = sorted({p for p, _ in counts}), sorted({i for _, i in counts})
+        table = np.array([[counts[p, i] for i in ids] for p in persons])
+        self.right += int(table[linear_sum_assignment(-table)].sum())
+        self.total += int(table.sum())
+        last: dict[tuple[int, int], int] = {}
+        for frame in film:
+            for person, face_id in frame:
+                self.switches += last.get(person, face_id) != face_id
+                last[person] = face_id
+        self.fragments += int((table > 0).sum() - len(persons))
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One frame as the tracker is told of it, and who the faces are."""
+
+    time: float
+    faces: list[Face]
+    looks: list[NDArray[np.float32]]
+    persons: list[tuple[int, int]]
+    cut: bool
+
+
+def watch(film: Film, seed: int, detector: FaceDetector | None) -> Iterator[Looked]:
+    heads, random, shots = people(), np.random.default_rng(seed), ShotDetector()
+    for n in range(len(film.places)):
+        picture = ArrayPicture(np.ascontiguousarray(paint(film, n, heads)[:, :, ::-1]))
+        cut = shots.update(signature(picture), n / RATE)
+        if detector is not None:
+            pairs = detected(film, n, picture, detector)
+        else:
+            points = np.zeros((6, 2), np.float32)
+            pairs = [(Face(box, 0.9, points), place) for box, place in seen_boxes(film, n, random)]
+        looks = [look(crop_face(picture, face)) for face, _ in pairs]
+        yield Looked(n / RATE, [f for f, _ in pairs], looks, [(p.who, p.part) for _, p in pairs], cut)
+
+
+def follow(film: list[Looked], every: int, blind: bool) -> list[list[Sighting]]:
+    """Every sampled frame's faces: who it is, and the id it is given."""
+    tracker, found, cut = Tracker(), [], False
+    for n, frame in enumerate(film):
+        cut |= frame.cut
+        if n % every == 0:
+            ids = tracker.update(frame.faces, frame.time, None if blind else frame.looks, cut)
+            found.append(list(zip(frame.persons, ids, strict=True)))
+            cut = False
+    return found
+
+
+def tracking(seeds: int, detector: FaceDetector | None) -> None:
+    ways = {"every frame": (1, False), "every 2nd": (2, False), "every 5th": (5, False), "places alone": (1, True)}
+    print(f"| scene | faces | {' | '.join(ways)} |\n|---|---|{'---|' * len(ways)}")
+    for name, makers in SCENES.items():
+        films = [list(watch(make(s), s, detector)) for make in makers for s in range(seeds)]
+        cells = []
+        for every, blind in ways.values():
+            score = Score()
+            for film in films:
+                score.add(follow(film, every, blind))
+            cells.append(f"{100 * score.right / score.total:.1f}, {score.switches}, {score.fragments}")
+        print(f"| {name} | {sum(len(x.faces) for f in films for x in f)} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", action="store_true")
+    parser.add_argument("--seeds", type=int, default=10, help="films per scene")
+    given = parser.parse_args()
+    if given.detector:
+        with FaceDetector() as detector:
+            tracking(given.seeds, detector)
+    else:
+        tracking(given.seeds, None)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import click
 
@@ -92,27 +92,61 @@ def cli() -> None:
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, type=_IN)
 @click.option("--out", required=True, type=_FOLDER, help="Folder for the results.")
-@click.option("--overwrite", is_flag=True, help="Write into a folder that holds other things already.")
+@click.option(
+    "--redo",
+    type=click.Choice(["failed", "all"]),
+    help="Do again what is done: what failed, or everything (after a change of options, too).",
+)
 @_options(AnalyzeOptions)
 @click.option("--quiet", is_flag=True, help="No progress; errors and warnings only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the totals as JSON on stdout.")
-def analyze(inputs: tuple[Path, ...], out: Path, overwrite: bool, quiet: bool, as_json: bool, **options: Any) -> int:
+def analyze(
+    inputs: tuple[Path, ...],
+    out: Path,
+    redo: Literal["failed", "all"] | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Find every face in videos and pictures and read its emotion.
 
     INPUTS are videos, pictures or folders, which are walked recursively. Each video, and all pictures of one
     folder together, become one item below OUT/items, with a timeline.csv and an annotated film or pictures;
     OUT/summary.csv holds the shares per face, OUT/failures.csv what could not be read.
-    """
-    from fermedia.runs.batch import run_batch
-    from fermedia.runs.progress import Progress
 
-    with Progress(quiet) as progress:
-        totals = run_batch(list(inputs), out, AnalyzeOptions(**options), overwrite=overwrite, progress=progress)
+    The same command again goes on where an earlier one ended: what is finished and unchanged is not done again.
+    """
+    from fermedia.runs.interrupt import ended_promptly
+
+    chosen = AnalyzeOptions(**options)
+    with ended_promptly(EXIT_INTERRUPTED, "to go on, give the same command again"):
+        from fermedia.runs.batch import run_batch
+        from fermedia.runs.progress import Progress
+
+        with Progress(quiet) as progress:
+            totals = run_batch(list(inputs), out, chosen, redo=redo, progress=progress)
     if as_json:
         click.echo(json.dumps(totals.record()))
     elif not quiet:
         click.echo(totals.sentence(out), err=True)
     return EXIT_SOME_FAILED if totals.failures else 0
+
+
+@cli.command()
+@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(out: Path, as_json: bool) -> int:
+    """Show what the results of analyze in DIR hold: finished, failed, left, and the settings.
+
+    Exit status: 0 all is finished, 3 that but something failed, 1 something is left to do or being done.
+    """
+    from fermedia.runs.status import read_status
+
+    found = read_status(out)
+    click.echo(json.dumps(found.record()) if as_json else found.text())
+    if not found.complete:
+        return EXIT_FAILED
+    return EXIT_SOME_FAILED if found.failures else 0
 
 
 @cli.command()

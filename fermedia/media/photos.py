@@ -125,7 +125,7 @@ class _Unguarded:
             self._inside -= 1
             if not self._inside:
                 Image.MAX_IMAGE_PIXELS = self._limit
-                self._warnings.__exit__()
+                self._warnings.__exit__(None, None, None)
 
 
 _UNGUARDED = _Unguarded()

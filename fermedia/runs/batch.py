@@ -1,42 +1,53 @@
-"""A run: many inputs, one folder of results."""
+"""A run: many inputs, one folder of results, as often as it takes."""
 
 from __future__ import annotations
 
-import csv
-import shutil
+import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import fermedia
-from fermedia.errors import MediaError, UsageError
-from fermedia.files import whole_file, write_json
+from fermedia.errors import MediaError, OutputError, UsageError
+from fermedia.files import shown
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
-from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
 from fermedia.outputs.timeline import read_timeline
-from fermedia.runs.item import Engine, Failure, ItemResult
+from fermedia.runs.execute import Executor, Task, in_process
+from fermedia.runs.folder import RunFolder
+from fermedia.runs.ledger import Failure, Ledger, Outcome
 from fermedia.runs.progress import Progress
+from fermedia.runs.settings import differences, made_with
+from fermedia.types import MediaItem
+from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import DETECTOR_FILES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN = "run.json"
+#: What is done again although it is done: what failed in whole or in part, or everything.
+Redo = Literal["failed", "all"]
 
 
 @dataclass
 class Totals:
-    """What a run did."""
+    """What the folder holds at the end of a run: of all runs into it, but for ``seconds``, which are the last one's.
+
+    ``items`` are all known; ``finished`` those with results, ``earlier`` of them from runs before, ``left`` those that
+    an interruption left undone.
+    """
 
     items: int = 0
     finished: int = 0
+    earlier: int = 0
+    left: int = 0
     frames: int = 0
     frames_analysed: int = 0
     frames_with_face: int = 0
@@ -44,60 +55,89 @@ class Totals:
     seconds: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
-    def add(self, result: ItemResult) -> None:
-        """Count an item."""
-        self.finished += result.folder is not None
-        self.frames += result.frames
-        self.frames_analysed += result.analysed
-        self.frames_with_face += result.with_face
-        self.faces += result.faces
-        self.failures += result.failures
+    @classmethod
+    def of(cls, ledger: Ledger, earlier: int, seconds: float) -> Totals:
+        """Count what stands in the ledger."""
+        outcomes = [ledger.outcomes[key] for key in sorted(ledger.outcomes)]
+        return cls(
+            items=len(outcomes) + ledger.left,
+            finished=sum(o.finished for o in outcomes),
+            earlier=earlier,
+            left=ledger.left,
+            frames=sum(o.frames for o in outcomes),
+            frames_analysed=sum(o.analysed for o in outcomes),
+            frames_with_face=sum(o.with_face for o in outcomes),
+            faces=sum(o.faces for o in outcomes),
+            seconds=round(seconds, 2),
+            failures=[failure for o in outcomes for failure in o.failures],
+        )
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"seconds": round(self.seconds, 2)}
+        return asdict(self)
 
     def sentence(self, out: Path) -> str:
         """The last line of a run."""
+        before = f" ({self.earlier} of them before)" if self.earlier else ""
         text = (
-            f"{self.finished} of {self.items} items, {self.frames_analysed} frames analysed, "
+            f"{self.finished} of {self.items} items{before}, {self.frames_analysed} frames analysed, "
             f"{self.frames_with_face} with a face, in {self.seconds:.1f} s; results in {out}"
         )
         return text + (f"; {len(self.failures)} failures, see {out / 'failures.csv'}" if self.failures else "")
 
 
 def run_batch(
-    inputs: Sequence[Path], out: Path, options: AnalyzeOptions, *, overwrite: bool, progress: Progress
+    inputs: Sequence[Path],
+    out: Path,
+    options: AnalyzeOptions,
+    *,
+    progress: Progress,
+    redo: Redo | None = None,
+    executor: Executor = in_process,
 ) -> Totals:
-    """Analyse ``inputs`` into the folder ``out``; failures of single items are counted, not raised.
+    """Analyse ``inputs`` into the folder ``out``, or go on with it; failures of single items are counted, not raised.
 
-    Raises UsageError where an input is missing or ``out`` holds other things, ModelError where the model does
-    not load.
+    What is finished, unchanged, and made with the same settings and models is not done again; nor is what failed,
+    unless ``redo`` says so. Raises UsageError where an input is missing or ``out`` holds other things or results of
+    other settings, ModelError where the model does not load, OutputError where ``out`` cannot be written any more, and
+    KeyboardInterrupt, which says how to go on.
     """
-    _check_out(out, overwrite)
-    items = find_items(inputs, exclude=out)
-    totals = Totals(items=len(items))
-    results: list[ItemResult] = []
     begun = time.monotonic()
-    with Engine(options) as engine:
-        out.mkdir(parents=True, exist_ok=True)
-        record = _record(inputs, options, engine)
-        write_json(out / RUN, record | {"state": "running"})
-        staging = Path(tempfile.mkdtemp(dir=out, prefix=".working-"))
-        state = "interrupted"
+    items = find_items(inputs, exclude=out, sequences=options.sequence_fps is not None)
+    classifier = Classifier.load(options.model, options.labels)
+    settings = made_with(options, classifier.sha256, classifier.labels, DETECTOR_FILES.values())
+    with RunFolder(out) as folder:
+        ledger = folder.ledger
+        todo = _plan(folder, items, settings, redo)
+        keys = [str(item.key) for item in items]
+        gone = len(ledger.outcomes.keys() - set(keys))
+        earlier = sum(outcome.finished for outcome in ledger.outcomes.values())
+        record = _record(inputs, options, classifier)
+        state = "stopped"
         try:
-            for number, item in enumerate(items, 1):
-                with progress.item(f"[{number}/{len(items)}] {item.key}") as on_frames:
-                    result = engine.run(item, staging / "item", out / "items" / item.key, on_frames)
-                totals.add(result)
-                results.append(result)
-                progress.report(number, len(items), result)
+            ledger.begin(len(todo), gone, at=record["begun"], inputs=record["inputs"])
+            folder.write_record(record | {"state": "running"})
+            if todo:  # else no model need be loaded
+                with closing(executor(options, _tasks(folder, todo), progress)) as outcomes:
+                    for number, outcome in enumerate(outcomes, 1):
+                        _check_room(out, outcome)
+                        ledger.add(outcome)
+                        progress.report(number, len(todo), outcome)
             state = "finished"
+        except KeyboardInterrupt:
+            state = "interrupted"
+            raise KeyboardInterrupt(_how_to_go_on(ledger, redo)) from None
+        except (OSError, OutputError) as error:
+            raise OutputError(f"{_words(out, error)}; {_how_to_go_on(ledger, redo)}") from error
         finally:
-            totals.seconds = time.monotonic() - begun
-            shutil.rmtree(staging, ignore_errors=True)
-            _write_tables(out, results)
-            write_json(out / RUN, record | {"state": state, "totals": totals.record()})
+            totals = Totals.of(ledger, earlier, time.monotonic() - begun)
+            try:
+                folder.write_tables(keys)
+                folder.write_record(record | {"state": state, "totals": totals.record()})
+                ledger.end(state)
+            except (OSError, OutputError) as error:
+                if state == "finished":
+                    raise OutputError(f"{_words(out, error)}; {_how_to_go_on(ledger, redo)}") from error
     return totals
 
 
@@ -114,7 +154,7 @@ def analyze(path: str | Path, **options: Any) -> pd.DataFrame:
         raise UsageError(f"analyze has no option {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
     chosen = AnalyzeOptions(**options | {"video": False})
     with tempfile.TemporaryDirectory(prefix="fermedia-") as folder, Progress(quiet=True) as progress:
-        totals = run_batch([Path(path)], Path(folder), chosen, overwrite=False, progress=progress)
+        totals = run_batch([Path(path)], Path(folder), chosen, progress=progress)
         for failure in totals.failures:
             if not totals.finished:
                 raise MediaError(failure.error, failure.stage)
@@ -123,46 +163,81 @@ def analyze(path: str | Path, **options: Any) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out}: is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        kind = "already holds results" if (out / RUN).is_file() else "is not empty"
-        raise UsageError(f"--out {out}: {kind}; name another folder, or add --overwrite to write into this one")
+def _plan(
+    folder: RunFolder, items: Sequence[MediaItem], settings: dict[str, Any], redo: Redo | None
+) -> list[MediaItem]:
+    """The items to be done; the ledger says so too. Raises UsageError where results and settings do not go together."""
+    ledger, where = folder.ledger, shown(folder.path, whole=True)
+    other = differences(ledger.settings, settings) if ledger.settings else []
+    if other and ledger.outcomes and redo != "all":
+        raise UsageError(
+            f"--out {where}: its results were made with other settings ({'; '.join(other)}); "
+            "name another folder, or add --redo all to make them again"
+        )
+    if other or redo == "all" or ledger.settings is None:
+        ledger.settle(settings)
+    todo: list[MediaItem] = []
+    again: list[str] = []
+    renewed: list[Outcome] = []
+    for item in items:
+        outcome = ledger.outcomes.get(str(item.key))
+        source = outcome.source.renewed(item) if outcome else None
+        if outcome and source and not _is_again(folder, outcome, redo):
+            if source != outcome.source:
+                renewed.append(replace(outcome, source=source))
+            continue
+        if outcome:
+            if not source and outcome.source.path != os.path.abspath(item.path):
+                key, other_path = (shown(Path(path), whole=True) for path in (outcome.key, outcome.source.path))
+                raise UsageError(f"--out {where}: its results called {key} are of {other_path}; name another folder")
+            again.append(outcome.key)
+        todo.append(item)
+    # What failed and is not there any more needs no mention.
+    keys = {str(item.key) for item in items}
+    again += [key for key, outcome in ledger.outcomes.items() if key not in keys and not outcome.finished]
+    if again:
+        ledger.discard(again)
+    if renewed:
+        ledger.add(*renewed)
+    return todo
 
 
-def _record(inputs: Sequence[Path], options: AnalyzeOptions, engine: Engine) -> dict[str, Any]:
+def _is_again(folder: RunFolder, outcome: Outcome, redo: Redo | None) -> bool:
+    """Whether an unchanged item is done again."""
+    return (redo == "failed" and bool(outcome.failures)) or (outcome.finished and not folder.holds(outcome))
+
+
+def _tasks(folder: RunFolder, items: Sequence[MediaItem]) -> Iterator[Task]:
+    for number, item in enumerate(items, 1):
+        yield Task(item, folder.staging / str(number), folder.place(str(item.key)))
+
+
+def _check_room(out: Path, outcome: Outcome) -> None:
+    if any(failure.stage == "disk" for failure in outcome.failures):
+        raise OutputError(f"{shown(out, whole=True)}: no room on the disk is left")
+
+
+def _words(out: Path, error: OSError | OutputError) -> str:
+    if isinstance(error, OutputError):
+        return str(error)
+    return f"{shown(out, whole=True)}: cannot be written any more ({error.strerror or error})"
+
+
+def _how_to_go_on(ledger: Ledger, redo: Redo | None) -> str:
+    finished = sum(outcome.finished for outcome in ledger.outcomes.values())
+    items = len(ledger.outcomes) + ledger.left
+    without = " without --redo all" if redo == "all" else ""
+    return f"{finished} of {items} items are finished; to go on, give the same command again{without}"
+
+
+def _record(inputs: Sequence[Path], options: AnalyzeOptions, classifier: Classifier) -> dict[str, Any]:
     packages = ("mediapipe", "ai-edge-litert", "opencv-contrib-python", "av", "numpy")
     return {
         "fermedia": fermedia.__version__,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "inputs": [str(path) for path in inputs],
+        "inputs": [os.path.abspath(path) for path in inputs],
         "options": options.record(),
-        "model": {
-            "name": engine.classifier.name,
-            "labels": engine.classifier.labels,
-            "sha256": engine.classifier.sha256,
-        },
+        "model": {"name": classifier.name, "labels": classifier.labels, "sha256": classifier.sha256},
         "detectors": DETECTOR_FILES,
         "versions": {name: version(name) for name in packages},
     }
-
-
-def _write_tables(out: Path, results: Sequence[ItemResult]) -> None:
-    """summary.csv and failures.csv of what is finished; both always there, with their headers."""
-    import pandas as pd
-
-    summaries = [
-        summarize(read_timeline(r.folder / "timeline.csv"), str(r.item.key), r.end) for r in results if r.folder
-    ]
-    with whole_file(out / "summary.csv") as path:
-        table = pd.concat(summaries) if summaries else pd.DataFrame(columns=list(SUMMARY_COLUMNS))
-        table.to_csv(path, index=False, float_format="%.6f", errors="surrogateescape")
-    failures: Iterable[Failure] = (failure for r in results for failure in r.failures)
-    with (
-        whole_file(out / "failures.csv") as path,
-        path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow([item.name for item in fields(Failure)])
-        writer.writerows((f.item, f.stage, f.error) for f in failures)

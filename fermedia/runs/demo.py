@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fermedia.errors import UsageError
 from fermedia.files import whole_file
 from fermedia.options import AnalyzeOptions
-from fermedia.runs.batch import RUN, run_batch
+from fermedia.runs.batch import run_batch
+from fermedia.runs.ledger import LEDGER
 from fermedia.runs.progress import Progress
 from fermedia.types import Color
 
@@ -39,12 +40,12 @@ LENGTH = 11.0
 def run_demo(out: Path, progress: Progress) -> str:
     """Write ``out/recordings`` and analyse it into ``out/results``; gives the closing lines."""
     recordings, results = out / "recordings", out / "results"
-    if out.exists() and any(out.iterdir()) and not (results / RUN).is_file():
+    if out.exists() and any(out.iterdir()) and not (results / LEDGER).is_file():
         raise UsageError(f"--out {out}: holds other things; name another folder")
     make_clip(recordings / "two_portraits.mp4")
     for portrait in PORTRAITS.glob("*.jpg"):
         shutil.copy(portrait, recordings / portrait.name)
-    totals = run_batch([recordings], results, AnalyzeOptions(), overwrite=True, progress=progress)
+    totals = run_batch([recordings], results, AnalyzeOptions(), redo="all", progress=progress)
     film = results / "items" / "two_portraits.mp4" / "annotated.mp4"
     return "\n".join(
         (

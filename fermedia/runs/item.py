@@ -6,12 +6,14 @@ is finished.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,33 +21,28 @@ from typing import Any
 import fermedia
 from fermedia.errors import FermediaError, MediaError
 from fermedia.files import shown, write_json
-from fermedia.media.photos import read_photo
+from fermedia.media.photos import pixels, read_photo
+from fermedia.media.sequence import SequenceReader
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
+from fermedia.runs.folder import DESCRIPTION, put
+from fermedia.runs.ledger import Failure
+from fermedia.runs.source import Look, look
 from fermedia.threads import ahead, cores, in_order
-from fermedia.types import Frame, MediaInfo, MediaItem, Picture
+from fermedia.types import Frame, MediaInfo, MediaItem, Observation, Picture
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
-from fermedia.vision.observe import Observer
-from fermedia.vision.track import Tracker
+from fermedia.vision.observe import MOST_PIXELS, Observer
+from fermedia.vision.smooth import steadied
 
 #: Decoded frames that may wait to be looked at.
 _AHEAD = 4
 
 #: Called once with the expected number of frames (None if unknown), then with 1 after every frame.
 OnFrames = Callable[[int | None, int], None]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be done: a row of failures.csv."""
-
-    item: str
-    stage: str
-    error: str
 
 
 @dataclass
@@ -62,6 +59,16 @@ class ItemResult:
     end: float | None = None
     failures: list[Failure] = field(default_factory=list)
 
+    def add(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
+        """Count a frame and what was seen in it, None where it was not analysed."""
+        self.frames += 1
+        if observations is not None:
+            self.analysed += 1
+            self.with_face += bool(observations)
+            self.faces += len(observations)
+        if frame.time is not None:
+            self.end = frame.time + (frame.duration or 0)
+
 
 class Engine:
     """The detector and the classifier, loaded once and used for many items. A context manager."""
@@ -69,7 +76,8 @@ class Engine:
     def __init__(self, options: AnalyzeOptions) -> None:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
-        self._observer = Observer(self.classifier, lambda: FaceDetector(options.detection_confidence))
+        detector = partial(FaceDetector, options.detection_confidence, options.detector)
+        self._observer = Observer(self.classifier, detector, options.min_face)
         self._readers = ThreadPoolExecutor(cores(), "read")
 
     def __enter__(self) -> Engine:
@@ -85,22 +93,27 @@ class Engine:
         """Analyse ``item`` in the folder ``staging`` and move it to ``place``. What fails is in the result."""
         result = ItemResult(item)
         begun = time.monotonic()
-        staging.mkdir(parents=True)
+        before = look(item.files)
         try:
+            staging.mkdir(parents=True)
             details = (
-                self._video(item, staging, result, on_frames)
-                if item.kind == "video"
-                else self._photos(item, staging, result, on_frames)
+                self._photos(item, staging, result, on_frames)
+                if item.kind == "photos"
+                else self._film(item, staging, result, on_frames)
             )
             result.seconds = time.monotonic() - begun
+            _check_unchanged(item, before, result)
             if result.frames:
-                self._describe(staging / "item.json", result, details)
-                _move(staging, place)
+                self._describe(staging / DESCRIPTION, result, details)
+                put(staging, place)
                 result.folder = place
         except MediaError as error:
-            result.failures.append(Failure(str(item.key), error.stage, str(error)))
+            stage = "disk" if _is_full(error) else error.stage
+            result.failures.append(Failure(str(item.key), stage, str(error)))
         except OSError as error:
-            result.failures.append(Failure(str(item.key), "write", f"{shown(item.path)}: {error}"))
+            stage = "disk" if _is_full(error) else "write"
+            text = f"{shown(item.path)}: its results cannot be written ({error.strerror or error})"
+            result.failures.append(Failure(str(item.key), stage, text))
         except FermediaError:  # not this item's: the model, the options
             raise
         except Exception as error:  # a fault of ours, or of a library's, costs its item and not the night's run
@@ -110,16 +123,24 @@ class Engine:
             shutil.rmtree(staging, ignore_errors=True)
         return result
 
-    def _video(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
+    def _film(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         options = self.options
-        with VideoReader(item.path) as reader, ExitStack() as stack:
-            sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
+        with self._open(item) as reader, ExitStack() as stack:
+            timeline = stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))
             film = None
             if options.video:
-                film = FilmWriter(staging / "annotated.mp4", item.path, reader.info, options.start, options.end)
-                sinks.append(stack.enter_context(film))
+                sound = item.path if item.kind == "video" else None
+                film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end)
+                stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
-            self._look(ahead(reader.frames(options), _AHEAD), Tracker(), sinks, result, on_frames)
+            frames = stack.enter_context(closing(ahead(reader.frames(options), _AHEAD)))
+            observed = stack.enter_context(closing(self._observer.observe(frames)))
+            for frame, raw, steady in steadied(observed, options.smooth if film else 0):
+                timeline.write(frame, raw)
+                if film:
+                    film.write(frame, steady)
+                result.add(frame, raw)
+                on_frames(None, 1)
         warning, info = reader.warning, reader.info
         if not result.frames:
             raise MediaError(f"{shown(item.path)}: {warning or 'holds no frame in the chosen span'}", "decode")
@@ -130,7 +151,7 @@ class Engine:
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         def frames() -> Generator[Frame]:
-            pictures = in_order(self._readers, _read, item.files, lambda _: 1, cores())
+            pictures = in_order(self._readers, _read, item.files, _weight, 1.0)
             with closing(pictures):
                 for index, (path, picture) in enumerate(zip(item.files, pictures, strict=True)):
                     if isinstance(picture, MediaError):
@@ -143,29 +164,18 @@ class Engine:
             sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
             if self.options.video:
                 sinks.append(stack.enter_context(PhotoWriter(staging / "annotated")))
-            self._look(frames(), None, sinks, result, on_frames)
-        return {"pictures": len(item.files)}
-
-    def _look(
-        self,
-        frames: Generator[Frame],
-        tracker: Tracker | None,
-        sinks: list[Any],
-        result: ItemResult,
-        on_frames: OnFrames,
-    ) -> None:
-        with closing(frames), closing(self._observer.observe(frames, tracker)) as observed:
-            for frame, observations in observed:
+            pictures = stack.enter_context(closing(frames()))
+            for frame, observations in stack.enter_context(closing(self._observer.observe(pictures, follow=False))):
                 for sink in sinks:
                     sink.write(frame, observations)
-                result.frames += 1
-                if observations is not None:
-                    result.analysed += 1
-                    result.with_face += bool(observations)
-                    result.faces += len(observations)
-                if frame.time is not None:
-                    result.end = frame.time + (frame.duration or 0)
+                result.add(frame, observations)
                 on_frames(None, 1)
+        return {"pictures": len(item.files)}
+
+    def _open(self, item: MediaItem) -> VideoReader | SequenceReader:
+        return (
+            SequenceReader(item, self.options.sequence_fps or 1) if item.kind == "sequence" else VideoReader(item.path)
+        )
 
     def _describe(self, path: Path, result: ItemResult, details: dict[str, Any]) -> None:
         record = {
@@ -192,6 +202,11 @@ def _read(path: Path) -> Picture | MediaError:
         return error
 
 
+def _weight(path: Path) -> float:
+    """The share that a photo takes of what may be read ahead."""
+    return max(pixels(path) / MOST_PIXELS, 1 / cores())
+
+
 def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:
     """About how many frames the chosen span has, for the progress display only."""
     rate, duration = info.average_rate, info.duration
@@ -205,11 +220,27 @@ def _plain(info: MediaInfo) -> dict[str, Any]:
     return asdict(info) | {"average_rate": str(info.average_rate) if info.average_rate else None}
 
 
-def _move(staging: Path, place: Path) -> None:
-    """Put the finished folder in its place; what stood there goes only when the new one is complete."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    old = staging.with_name(staging.name + ".old")
-    if place.exists():
-        place.replace(old)
-    staging.replace(place)
-    shutil.rmtree(old, ignore_errors=True)
+def _check_unchanged(item: MediaItem, before: Sequence[Look], result: ItemResult) -> None:
+    """Note the pictures that changed meanwhile; of a film, raise MediaError: no part of it can be told from another.
+
+    What has gone was read to its end: its results count, and say so.
+    """
+    for file, was, now in zip(item.files, before, look(item.files), strict=True):
+        if was == now or was is None:
+            continue
+        text = f"{shown(file)}: {'changed' if now else 'vanished'} while it was read"
+        if item.kind == "photos" and now:
+            result.failures.append(Failure(str(item.key / file.name), "read", text))
+        elif now:
+            raise MediaError(f"{text}; give the same command again when it is complete", "read")
+        elif item.kind != "photos":  # a picture was read in one go, or its failure is there already
+            result.failures.append(Failure(str(item.key), "read", text))
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # FFmpeg's errors have one too
+            return True
+        error = error.__cause__
+    return False

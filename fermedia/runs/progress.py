@@ -10,7 +10,9 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from fermedia.runs.item import ItemResult, OnFrames
+from fermedia.files import printable
+from fermedia.runs.item import OnFrames
+from fermedia.runs.ledger import Outcome
 
 #: Seconds between two plain lines about the same item.
 PLAIN_EVERY = 30.0
@@ -56,20 +58,17 @@ class Progress:
         with bar:
             yield on_frames
 
-    def report(self, number: int, total: int, result: ItemResult) -> None:
+    def report(self, number: int, total: int, outcome: Outcome) -> None:
         """One line for a finished item, and one for each thing that failed."""
-        for failure in result.failures:
-            # The whole place of the file, not only the name that the error begins with.
-            what = failure.error.removeprefix(f"{failure.item.rsplit('/', 1)[-1]}: ")
-            self._say(f"fermedia: {failure.item}: {what}", always=True)
-        if result.folder:
-            rate = result.frames / result.seconds if result.seconds else 0.0
+        for failure in outcome.failures:
+            self._say(f"fermedia: {failure.line()}", always=True)
+        if outcome.finished:
+            rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
             self._say(
-                f"[{number}/{total}] {result.item.key}: {result.analysed} frames, {result.with_face} with a face, "
+                f"[{number}/{total}] {outcome.key}: {outcome.analysed} frames, {outcome.with_face} with a face, "
                 f"{rate:.1f} frames/s"
             )
 
     def _say(self, line: str, always: bool = False) -> None:
         if always or not self.quiet:
-            # A file's name may hold line breaks or bytes that no terminal shows.
-            tqdm.write(line.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n"), file=sys.stderr)
+            tqdm.write(printable(line), file=sys.stderr)

@@ -73,6 +73,7 @@ def results(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_what_is_promised_and_nothing_else(results: Path) -> None:
     assert tree(results) == {
+        "ledger.jsonl",
         "run.json",
         "summary.csv",
         "failures.csv",
@@ -150,29 +151,30 @@ def test_summary_and_totals(results: Path) -> None:
     assert record["totals"] == totals
 
 
-def test_nothing_of_an_earlier_run_is_overwritten_without_being_told(results: Path, recordings: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in results.rglob("*")}
-    done = run("analyze", recordings / "talk.mkv", "--out", results)
-    assert done.returncode == 2
-    assert "--overwrite" in done.stderr
-    assert {p: p.stat().st_mtime_ns for p in results.rglob("*")} == before
+def test_a_folder_that_holds_other_things_is_refused(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    (tmp_path / "run.json").write_text("{}")
+    for out, words in (
+        (tmp_path, "holds other things; name a new or empty folder"),
+        (tmp_path / "mine.txt", "is a file"),
+    ):
+        done = run("analyze", recordings / "talk.mkv", "--out", out)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+    assert tree(tmp_path) == {"mine.txt", "run.json"}
 
 
-def test_overwrite_replaces_items_and_keeps_foreign_files(recordings: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "mine.txt").write_text("keep me")
-    for options in ([], ["--no-video"]):
-        done = run("analyze", recordings / "talk.mkv", "--out", out, "--overwrite", "--quiet", *options)
-        assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
-    assert tree(out / "items") == {"talk.mkv/timeline.csv", "talk.mkv/item.json"}
-    assert (out / "mine.txt").read_text() == "keep me"
+def test_quiet_says_nothing(recordings: Path, tmp_path: Path) -> None:
+    done = run("analyze", recordings / "talk.mkv", "--out", tmp_path / "out", "--quiet", "--no-video")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+    assert tree(tmp_path / "out/items") == {"talk.mkv/timeline.csv", "talk.mkv/item.json"}
 
 
 def test_results_inside_the_input_folder_are_never_inputs(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mp4", numbered(3))
     for _ in range(2):
-        done = run("analyze", tmp_path, "--out", tmp_path / "results", "--overwrite", "--json", "--quiet")
+        done = run("analyze", tmp_path, "--out", tmp_path / "results", "--json", "--quiet")
         assert json.loads(done.stdout)["items"] == 1, done.stderr
 
 

@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM end a run at once, whatever it is doing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock, Thread, current_thread, main_thread
+from types import FrameType
+from typing import NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM raises KeyboardInterrupt; what comes after it changes nothing.
+
+    When the exception arrives here, or ``seconds`` after the signal if it does not (a decoder that does not come back),
+    the process says the exception's text, or else ``how`` to go on, and ends with ``status`` at once: without taking
+    down the libraries, which an interruption may have left where they would crash. So only for work that a kill cannot
+    spoil. In another thread than the main one, which gets no signals, nothing is done.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    ending = Lock()
+
+    def end(text: str) -> NoReturn:
+        ending.acquire()  # whoever is first
+        sys.stderr.flush()
+        os.write(2, f"fermedia: interrupted; {text}\n".encode())
+        os._exit(status)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        # What is raised where Python cannot pass it on would be shown; the time limit ends the process then.
+        sys.unraisablehook = _nothing
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def watch() -> None:
+        # The bytes come even while the main thread is deep in a library, where the handler must wait.
+        while number := os.read(reader, 1):
+            if number[0] in _SIGNALS:
+                time.sleep(seconds)
+                end(how)
+        os.close(reader)
+
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    # What the caller's shell ignores stays ignored, as for jobs in the background.
+    before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    Thread(target=watch, name="interrupt", daemon=True).start()
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        end(str(error) or how)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(writer)
+
+
+def _nothing(*_: object) -> None:
+    pass

@@ -1,0 +1,128 @@
+"""The real command, in children forked from one process that has loaded the libraries: a start costs no seconds.
+
+``Forks()`` starts that process; ``start`` gives a ``Child``, with Python to run before the command if wanted, so that a
+test can break one step of it without a hook in the product.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tests import films
+
+_PATHS = [str(Path(films.__file__).parents[1])]
+
+
+@dataclass
+class Child:
+    """A run of the command. ``log`` is what it says, on both streams."""
+
+    pid: int
+    log: Path
+    _server: Forks
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal; it may have ended already, but nobody else has its number before ``wait``."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """The exit status, or minus the signal that killed it."""
+        return os.waitstatus_to_exitcode(self._server.ask({"wait": self.pid}))
+
+    def said(self) -> str:
+        """Everything so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+
+class Forks:
+    """The process that forks; a context manager. ``logs`` is a folder for what the children say."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._count = 0
+        command = [sys.executable, "-m", "tests.runs.forks"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_PATHS[0], bufsize=1
+        )
+
+    def __enter__(self) -> Forks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def start(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> Child:
+        """Begin ``fermedia ARGUMENTS``, after the code ``before``."""
+        self._count += 1
+        log = self._logs / f"{self._count}.log"
+        order = {"argv": [os.fsencode(a).hex() for a in arguments], "before": before, "log": str(log)}
+        return Child(self.ask(order | {"cwd": str(cwd or self._logs)}), log, self)
+
+    def run(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> tuple[int, str]:
+        """The exit status of a whole run and what it said."""
+        child = self.start(*arguments, before=before, cwd=cwd)
+        return child.wait(), child.said()
+
+    def ask(self, order: dict[str, Any]) -> int:
+        """Send an order, and read its answer."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(order) + "\n")
+        return int(self._process.stdout.readline())
+
+
+def until(condition: Any, child: Child, seconds: float = 60) -> None:
+    """Wait for something that the child does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, child.said()
+        time.sleep(0.005)
+
+
+def _serve() -> None:
+    for name in ("ai_edge_litert.interpreter", "pandas", "fermedia.cli", "fermedia.runs.batch"):
+        import_module(name)
+    from fermedia.vision.detect import _import_mediapipe
+
+    _import_mediapipe()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            print(os.waitpid(order["wait"], 0)[1], flush=True)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            _be_child(order)
+        print(pid, flush=True)
+
+
+def _be_child(order: dict[str, Any]) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(order["cwd"])
+    sys.argv = ["fermedia", *(os.fsdecode(bytes.fromhex(a)) for a in order["argv"])]
+    exec(order["before"], {})
+    from fermedia.cli import main
+
+    try:
+        main()
+    except SystemExit as end:  # taking down all of the libraries would take a second or two
+        sys.stdout and sys.stdout.flush()
+        os._exit(int(end.code or 0))
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,486 @@
+"""Runs that are killed, interrupted and continued end like one that was never disturbed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image as PIL
+
+from fermedia.media.find import find_items
+from fermedia.options import AnalyzeOptions
+from fermedia.runs.execute import Task, work
+from fermedia.runs.item import Engine
+from fermedia.runs.ledger import LEDGER, Ledger
+from tests.films import astronaut, moving_faces, numbered, write_film
+from tests.runs.forks import Forks, until
+
+#: Code for a child that dies, as by ``kill -9`` or a power cut, when it comes to a step.
+_DIE = "import os, signal\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+STEPS = {
+    "a film is being encoded": """
+from fermedia.outputs.video import FilmWriter
+FilmWriter._finish = die
+""",
+    "before the rename": """
+import fermedia.runs.item
+fermedia.runs.item.put = die
+""",
+    "after the rename": """
+import fermedia.runs.item
+first = fermedia.runs.item.put
+def put(*paths):
+    first(*paths)
+    die()
+fermedia.runs.item.put = put
+""",
+    "while the ledger is written": """
+first = os.write
+def write(file, content):
+    if b'"row": "outcome"' in content:
+        first(file, content[:len(content) // 2])
+        die()
+    return first(file, content)
+os.write = write
+""",
+    "while the tables are written": """
+import fermedia.runs.folder
+fermedia.runs.folder.cell = die
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(tmp_path_factory.mktemp("logs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty items: films with a face and without, folders of pictures, a film that is none."""
+    folder = tmp_path_factory.mktemp("twenty")
+    for number in range(13):
+        pictures = moving_faces(6, (160, 120)) if number % 3 == 0 else numbered(4 + number % 4, (160, 120))
+        write_film(folder / f"film {number}.mp4", pictures)
+    for number in range(6):
+        (folder / f"class {number}").mkdir()
+        for name in ("a.jpg", "b.png")[: 1 + number % 2]:
+            PIL.fromarray(astronaut()).resize((160, 160)).save(folder / f"class {number}" / name)
+    (folder / "notes.mp4").write_text("not a film\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(forks: Forks, twenty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one run over the twenty."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    status, said = forks.run("analyze", twenty, "--out", out)
+    assert status == 3, said
+    return out
+
+
+def results(out: Path) -> dict[str, str]:
+    """Every file of the results but those for times, by its name: films as their frames, all else as its bytes."""
+    found = {}
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and path.name not in (LEDGER, "run.json"):
+            found[str(path.relative_to(out))] = _content(path)
+    return found
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as film:
+            for frame in film.decode(video=0):
+                digest.update(f"{frame.pts} {frame.time_base}".encode() + frame.to_ndarray().tobytes())
+    elif path.name == "item.json":
+        record = json.loads(path.read_text())
+        digest.update(repr(record | {"seconds_taken": 0}).encode())
+    else:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def finished(out: Path) -> int:
+    """How many items the ledger has results of; 0 without one."""
+    try:
+        return sum(outcome.finished for outcome in Ledger.read(out).outcomes.values())
+    except FileNotFoundError:
+        return 0
+
+
+def test_the_undisturbed_run_is_what_it_should_be(undisturbed: Path) -> None:
+    assert finished(undisturbed) == 19
+    names = results(undisturbed)
+    assert sum(name.endswith("annotated.mp4") for name in names) == 13
+    assert sum(name.endswith("timeline.csv") for name in names) == 19
+    assert {name for name in names if "/" not in name} == {"summary.csv", "failures.csv"}
+    assert len((undisturbed / "failures.csv").read_text().splitlines()) == 2
+
+
+def test_the_same_command_again_does_nothing_again(forks: Forks, twenty: Path, undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (undisturbed / "items").rglob("*")}
+    tables = results(undisturbed)
+    fail = "import fermedia.runs.execute\nfermedia.runs.execute.Engine = None"  # it must not even be made
+    status, said = forks.run("analyze", twenty, "--out", undisturbed, before=fail)
+    assert status == 3  # what failed still has
+    assert "19 of 20 items (19 of them before)" in said
+    assert {path: path.stat().st_mtime_ns for path in (undisturbed / "items").rglob("*")} == before
+    assert results(undisturbed) == tables
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_a_step_and_continued(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, step: str
+) -> None:
+    out, small = tmp_path / "out", sorted(twenty.glob("film 1*"))[:2]
+    kill = _DIE + STEPS[step]
+    assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == -signal.SIGKILL
+    # A crash must not look like a result to a person either.
+    for place in (out / "items").glob("*"):
+        assert {path.name for path in place.iterdir()} == {"timeline.csv", "item.json", "annotated.mp4"}
+    assert forks.run("status", out)[0] == 1
+    status, said = forks.run("analyze", *small, twenty / "notes.mp4", "--out", out)
+    assert status == 3, said
+    assert {path.name for path in out.iterdir()} == {"items", "summary.csv", "failures.csv", "run.json", LEDGER}
+    whole = results(undisturbed)
+    for name, content in results(out).items():
+        if name.startswith("items/"):
+            assert content == whole[name], name
+    for table in ("summary.csv", "failures.csv"):
+        lines = (out / table).read_text().splitlines()
+        assert len(lines) == {"summary.csv": 1 + 2, "failures.csv": 1 + 1}[table]
+        assert set(lines) <= set((undisturbed / table).read_text().splitlines())
+    assert forks.run("status", out)[0] == 3
+
+
+def killed_and_continued(
+    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float]
+) -> int:
+    """Run over the twenty until it ends, killed up to ``kills`` times; gives the number of kills that hit."""
+    hits = 0
+    while hits < kills:
+        child = forks.start("analyze", twenty, "--out", out, "--quiet")
+        time.sleep(moments())
+        child.kill()
+        if child.wait() != -signal.SIGKILL:
+            break
+        hits += 1
+    else:
+        assert forks.run("analyze", twenty, "--out", out)[0] == 3
+    assert results(out) == results(undisturbed)
+    assert not list(out.glob(".*"))
+    return hits
+
+
+def test_killed_at_random_moments_and_continued(forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """Five times; the moments differ from run to run, and are printed should it fail."""
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    chance = random.Random(seed)
+    whole = json.loads((undisturbed / "run.json").read_text())["totals"]["seconds"]
+    killed_and_continued(forks, twenty, undisturbed, tmp_path / "out", 5, lambda: chance.uniform(0.1, 0.2 + whole / 5))
+
+
+@pytest.mark.slow
+def test_killed_fifty_times(forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    hits = rounds = 0
+    while hits < 50:
+        rounds += 1
+        hits += killed_and_continued(
+            forks, twenty, undisturbed, tmp_path / str(rounds), 50 - hits, lambda: chance.uniform(0.0, 3.0)
+        )
+
+
+#: A child that hears Ctrl-C again while it writes its tables.
+_IMPATIENT = """
+import os, signal
+from fermedia.runs.folder import RunFolder
+first = RunFolder.write_tables
+def write_tables(self, keys):
+    os.kill(os.getpid(), signal.SIGINT)
+    first(self, keys)
+RunFolder.write_tables = write_tables
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_continued(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    child = forks.start("analyze", twenty, "--out", out, before=_IMPATIENT)
+    until(lambda: finished(out) >= 3, child)
+    child.kill(sent)
+    assert child.wait() == 130
+    said = child.said()
+    assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert last == (
+        f"fermedia: interrupted; {finished(out)} of 20 items are finished; to go on, give the same command again"
+    )
+    assert forks.run("status", out)[0] == 1
+    assert json.loads((out / "run.json").read_text())["state"] == "interrupted"
+    summary = (out / "summary.csv").read_text().splitlines()
+    assert set(summary) <= set((undisturbed / "summary.csv").read_text().splitlines())
+    assert len({line.split(",")[0] for line in summary[1:]}) == finished(out)
+    assert not list(out.glob(".*"))
+    if sent == signal.SIGINT:
+        assert forks.run("analyze", twenty, "--out", out)[0] == 3
+        assert results(out) == results(undisturbed)
+
+
+def test_what_does_not_come_back_is_ended_all_the_same(forks: Forks, twenty: Path, tmp_path: Path) -> None:
+    """A decoder in an endless loop hears nothing of Ctrl-C."""
+    stuck = """
+import threading, fermedia.runs.item
+lock = threading.Lock()
+lock.acquire()
+class Stuck:
+    def __init__(self, *_): print('STUCK', flush=True)
+    def __enter__(self):
+        while True:
+            try: lock.acquire()
+            except BaseException: pass
+    def __exit__(self, *_): pass
+fermedia.runs.item.VideoReader = Stuck
+"""
+    child = forks.start("analyze", twenty / "film 1.mp4", "--out", tmp_path / "out", before=stuck)
+    until(lambda: "STUCK" in child.said(), child)
+    child.kill(signal.SIGINT)
+    assert child.wait() == 130
+    assert child.said().strip().endswith("fermedia: interrupted; to go on, give the same command again")
+
+
+def test_a_second_run_into_the_folder_is_refused(forks: Forks, twenty: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    child = forks.start("analyze", twenty / "film 1.mp4", "--out", out, before="import time\n" + _PAUSE)
+    until(lambda: "PAUSE" in child.said(), child)
+    staging = next(out.glob(".working-*"))
+    status, said = forks.run("analyze", twenty / "film 2.mp4", "--out", out)
+    assert status == 2
+    assert said.strip() == f"fermedia: --out {out}: another run is writing into it; wait for it, or name another folder"
+    assert staging.is_dir()
+    assert forks.run("status", out)[1].splitlines()[0].endswith(": running")
+    child.kill()
+    child.wait()
+    # The kernel has let go of the lock; what was half done goes.
+    status, said = forks.run("analyze", twenty / "film 2.mp4", "--out", out, "--no-video")
+    assert status == 0, said
+    assert not list(out.glob(".working-*"))
+
+
+_PAUSE = """
+import fermedia.runs.item
+class Pause:
+    def __init__(self, *_):
+        print('PAUSE', flush=True)
+        time.sleep(100)
+fermedia.runs.item.VideoReader = Pause
+"""
+
+
+def test_a_task_that_a_worker_died_over_can_be_done_by_another(twenty: Path, tmp_path: Path) -> None:
+    (item,) = find_items([twenty / "film 1.mp4"])
+    task = pickle.loads(pickle.dumps(Task(item, tmp_path / "staging", tmp_path / "items" / "film 1.mp4")))
+    task.staging.mkdir()
+    (task.staging / "annotated.mp4").write_text("half of it")
+    (task.staging / "other").write_text("of another attempt")
+    with Engine(AnalyzeOptions(video=False)) as engine:
+        outcome = work(engine, task, lambda *_: None)
+    assert set(outcome.outputs) == {path.name for path in task.place.iterdir()} == {"timeline.csv", "item.json"}
+    assert outcome.failures == ()
+    assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+# -- what is done again ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Two films and a folder of two pictures."""
+    folder = tmp_path / "in"
+    (folder / "class").mkdir(parents=True)
+    write_film(folder / "a.mp4", numbered(3, (160, 120)))
+    write_film(folder / "b.mp4", numbered(4, (160, 120)))
+    for name in ("1.png", "2.png"):
+        PIL.fromarray(astronaut()[:64, :64]).save(folder / "class" / name)
+    return folder
+
+
+def again(forks: Forks, small: Path, *options: str | Path, status: int = 0) -> set[str]:
+    """Run once more; gives the items that were done."""
+    out = small.parent / "out"
+    places = {"a.mp4": "a.mp4", "b.mp4": "b.mp4", "class": "class/photos", "c.mp4": "c.mp4"}
+    before = {name: _made(out / "items" / place) for name, place in places.items()}
+    got, said = forks.run("analyze", small, "--out", out, *options)
+    assert got == status, said
+    return {name for name, place in places.items() if _made(out / "items" / place) != before[name]}
+
+
+def _made(place: Path) -> int | None:
+    return (place / "item.json").stat().st_ino if place.is_dir() else None
+
+
+def outcomes(out: Path) -> list[str]:
+    """The rows of the ledger that say what became of an item."""
+    return [line for line in (out / LEDGER).read_text().splitlines() if '"row": "outcome"' in line]
+
+
+def test_only_what_is_new_changed_or_missing_is_done(forks: Forks, small: Path) -> None:
+    out = small.parent / "out"
+    assert again(forks, small) == {"a.mp4", "b.mp4", "class"}
+    assert again(forks, small) == set()
+    for rows in (1, 0):  # the second time there is nothing to read
+        count = len(outcomes(out))
+        os.utime(small / "a.mp4", (2**31, 2**31))  # the future; the content is the same
+        assert again(forks, small) == set()
+        assert len(outcomes(out)) == count + rows
+    write_film(small / "c.mp4", numbered(3, (160, 120)))
+    assert again(forks, small) == {"c.mp4"}
+    content = bytearray((small / "b.mp4").read_bytes())
+    content[-1] ^= 1  # the size is the same
+    (small / "b.mp4").write_bytes(content)
+    assert again(forks, small) == {"b.mp4"}
+    (out / "items/a.mp4/annotated.mp4").write_bytes(b"")
+    assert again(forks, small) == {"a.mp4"}
+    (out / "items/class/photos/annotated/1.png.jpg").unlink()
+    assert again(forks, small) == {"class"}
+    PIL.fromarray(astronaut()[:32, :32]).save(small / "class" / "3.png")
+    assert again(forks, small) == {"class"}
+    table = (out / "summary.csv").read_text()
+    assert [line.split(",")[0] for line in table.splitlines()[1:]] == ["a.mp4", "b.mp4", "c.mp4", "class/photos"]
+
+
+def test_inputs_that_vanish_leave_their_results(forks: Forks, small: Path) -> None:
+    out = small.parent / "out"
+    (small / "c.mp4").write_text("no film")
+    again(forks, small, status=3)
+    table = (out / "summary.csv").read_text()
+    (small / "a.mp4").unlink()
+    (small / "c.mp4").unlink()
+    assert again(forks, small) == set()
+    assert (out / "items/a.mp4/timeline.csv").is_file()
+    assert sorted((out / "summary.csv").read_text().splitlines()) == sorted(table.splitlines())
+    status, said = forks.run("status", out)
+    assert status == 0
+    assert "3 of 3 finished, 0 failed, 0 left; 1 of the finished ones are no longer among the inputs" in said
+
+
+_DIE_BETWEEN = """
+from pathlib import Path
+first = Path.replace
+def replace(self, target):
+    if str(target).endswith('items/b.mp4'):
+        die()
+    return first(self, target)
+Path.replace = replace
+"""
+
+
+def test_other_settings_are_refused_by_name_and_can_replace_all(forks: Forks, small: Path) -> None:
+    out = small.parent / "out"
+    again(forks, small)
+    before = results(out)
+    status, said = forks.run("analyze", small, "--out", out, "--every", "2", "--start", "0.04", "--no-video")
+    assert status == 2
+    assert said.strip() == (
+        f"fermedia: --out {out}: its results were made with other settings (--every 1, now 2; --start not given, now "
+        "0.04; --video, now --no-video); name another folder, or add --redo all to make them again"
+    )
+    assert results(out) == before
+    # Killed in the second item, between the renames of the old and of the new: what is not yet replaced stays.
+    options = ["--every", "2", "--redo", "all"]
+    status, _ = forks.run("analyze", small, "--out", out, *options, before=_DIE + _DIE_BETWEEN)
+    assert status == -signal.SIGKILL
+    assert [str(p.parent.relative_to(out)) for p in sorted(out.glob("items/**/item.json"))] == [
+        "items/a.mp4",
+        "items/class/photos",
+    ]
+    said = forks.run("status", out)[1]
+    assert "1 of 3 finished, 0 failed, 2 left; 2 older results wait to be made again" in said
+    assert "--every 2" in said
+    assert again(forks, small, "--every", "2") == {"b.mp4", "class"}
+    everies = {json.loads(p.read_text())["options"]["every"] for p in out.glob("items/**/item.json")}
+    assert everies == {2}
+    assert again(forks, small, "--every", "2", "--redo", "all") == {"a.mp4", "b.mp4", "class"}
+
+
+def test_the_model_counts_by_its_content(forks: Forks, small: Path, tmp_path: Path) -> None:
+    from fermedia.files import models_dir
+
+    again(forks, small)
+    (tmp_path / "model").mkdir()
+    for name in ("card.json", "model.tflite"):
+        (tmp_path / "model" / name).write_bytes((models_dir() / "emotion" / name).read_bytes())
+    assert again(forks, small, "--model", tmp_path / "model", "--labels", "fer2013") == set()
+    status, said = forks.run("analyze", small, "--out", tmp_path / "out", "--labels", "ferplus")
+    assert status == 2
+    assert "--labels fer2013, now ferplus" in said
+
+
+def test_failed_ones_are_tried_again_when_asked_or_when_they_changed(forks: Forks, small: Path) -> None:
+    out = small.parent / "out"
+    (small / "c.mp4").write_text("no film")
+    (small / "class" / "3.png").write_text("no picture")
+    again(forks, small, status=3)
+    count = len(outcomes(out))
+    again(forks, small, status=3)
+    assert len(outcomes(out)) == count
+    assert again(forks, small, "--redo", "failed", status=3) == {"class"}
+    assert len(outcomes(out)) == count + 2
+    assert len((out / "failures.csv").read_text().splitlines()) == 3
+    write_film(small / "c.mp4", numbered(3, (160, 120)))
+    assert again(forks, small, status=3) == {"c.mp4"}
+    assert (out / "failures.csv").read_text().splitlines()[1:] == [
+        line for line in (out / "failures.csv").read_text().splitlines() if "3.png" in line
+    ]
+
+
+def test_a_file_of_the_same_name_from_elsewhere_does_not_replace_a_result(forks: Forks, small: Path) -> None:
+    out = small.parent / "out"
+    again(forks, small)
+    (small.parent / "other").mkdir()
+    other = write_film(small.parent / "other" / "a.mp4", numbered(9, (160, 120)))
+    before = results(out)
+    status, said = forks.run("analyze", other, "--out", out)
+    assert (status, said.strip()) == (
+        2,
+        f"fermedia: --out {out}: its results called a.mp4 are of {small / 'a.mp4'}; name another folder",
+    )
+    assert results(out) == before
+    # The same folder by another name is not done again.
+    small.rename(small.parent / "moved")
+    status, said = forks.run("analyze", small.parent / "moved", "--out", out)
+    assert (status, "(3 of them before)" in said) == (0, True)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "garbage", "flipped"])
+def test_a_spoilt_row_of_the_ledger_costs_its_item_only(forks: Forks, small: Path, spoil: str) -> None:
+    out = small.parent / "out"
+    again(forks, small)
+    lines = (out / LEDGER).read_bytes().splitlines(keepends=True)
+    row = next(number for number, line in enumerate(lines) if b'"key": "a.mp4"' in line)
+    if spoil == "cut":
+        del lines[row + 1 :]
+        lines[row] = lines[row][:100]
+    elif spoil == "garbage":
+        lines[row] = b"\0\xff" * 50 + b"\n"
+    else:
+        lines[row] = lines[row].replace(b'"frames": 3', b'"frames": 7')
+    (out / LEDGER).write_bytes(b"".join(lines))
+    assert "a.mp4" in again(forks, small)
+    assert again(forks, small) == set()
+    assert Ledger.read(out).outcomes["a.mp4"].frames == 3

@@ -1,0 +1,150 @@
+"""What ``fermedia status`` says of a folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fermedia.cli import cli
+from fermedia.options import AnalyzeOptions
+from fermedia.runs.ledger import Failure, Ledger, Outcome
+from fermedia.runs.settings import differences, made_with
+from fermedia.runs.source import Source
+from fermedia.runs.status import read_status
+
+
+def outcome(key: str, outputs: int = 1, *failures: str) -> Outcome:
+    found = tuple(Failure(key, "open", f"{key}: {text}") for text in failures)
+    return Outcome(key, "video", Source(f"/in/{key}", 1, "", ""), {"item.json": 1} if outputs else {}, failures=found)
+
+
+def status(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["status", str(folder), *options], standalone_mode=False)
+
+
+def settings(**options: object) -> dict[str, object]:
+    return made_with(AnalyzeOptions(**options), "f" * 64, "fer2013", ["d" * 64, "e" * 64])
+
+
+def test_from_the_first_item_to_the_last(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings(every=3, video=False))
+        ledger.begin(todo=3, gone=0, at="2026-01-01T00:00:00+00:00", inputs=["/in"])
+        ledger.add(outcome("b.mp4", 0, "no film"))
+        ledger.add(outcome("a.mp4"))
+        found = status(tmp_path)
+        assert found.output.splitlines() == [
+            f"{tmp_path}: running",
+            "items     1 of 3 finished, 1 failed, 1 left",
+            "settings  --every 3 --no-video --labels fer2013 --detector balanced --detection-confidence 0.5 "
+            "--min-face 16.0 --smooth 0.5",
+            f"network   {'f' * 64}",
+            "failed    b.mp4: no film",
+        ]
+        assert found.return_value == 1
+    assert status(tmp_path).output.splitlines()[0] == f"{tmp_path}: interrupted"
+    assert status(tmp_path).output.splitlines()[-1] == "to go on, give the same command again"
+    with Ledger.open(tmp_path) as ledger:
+        ledger.discard(["b.mp4"])
+        assert (ledger.left, ledger.outdated) == (2, set())
+        ledger.discard(["a.mp4"])
+        assert (ledger.left, ledger.outdated) == (3, {"a.mp4"})
+        ledger.add(outcome("a.mp4"))
+        ledger.begin(todo=2, gone=0)
+        ledger.add(outcome("b.mp4"), outcome("c.mp4"))
+        ledger.end("finished")
+    found = status(tmp_path, "--json")
+    record = json.loads(found.output)
+    assert found.return_value == 0
+    counts = ("state", "items", "finished", "failed", "left", "gone", "outdated", "failures")
+    assert [record[name] for name in counts] == ["finished", 3, 3, 0, 0, 0, 0, []]
+    assert record["settings"] == settings(every=3, video=False)
+
+
+def test_failures_in_part_and_older_results(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings())
+        ledger.begin(todo=2, gone=0)
+        ledger.add(outcome("a.mp4"), outcome("b.mp4", 1, "breaks off"))
+        ledger.end("finished")
+    assert status(tmp_path).return_value == 3
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings(every=2))
+        ledger.begin(todo=2, gone=0)
+        ledger.end("interrupted")
+    found = status(tmp_path)
+    assert found.return_value == 1
+    assert "items     0 of 2 finished, 0 failed, 2 left; 2 older results wait to be made again" in found.output
+
+
+def test_a_row_cut_off_at_any_byte_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings())
+        ledger.begin(todo=2, gone=0)
+        ledger.add(outcome("a.mp4"))
+    whole = ledger.path.read_bytes()
+    with Ledger.open(tmp_path) as ledger:
+        ledger.add(outcome("b\udcff.mp4", 0, "näh"))
+    longer = ledger.path.read_bytes()
+    # The last byte is the line's end: without it the row is whole.
+    for end in range(len(whole), len(longer) - 1):
+        ledger.path.write_bytes(longer[:end])
+        assert list(Ledger.read(tmp_path).outcomes) == ["a.mp4"]
+        if end % 50 == 0:
+            with Ledger.open(tmp_path) as again:
+                again.add(outcome("c.mp4"))
+            assert list(Ledger.read(tmp_path).outcomes) == ["a.mp4", "c.mp4"]
+    ledger.path.write_bytes(longer[:-1])
+    with Ledger.open(tmp_path) as again:
+        again.add(outcome("c.mp4"))
+    read = Ledger.read(tmp_path)
+    assert list(read.outcomes) == ["a.mp4", "b\udcff.mp4", "c.mp4"]
+    assert read.outcomes["b\udcff.mp4"] == outcome("b\udcff.mp4", 0, "näh")
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "a file"])
+def test_what_holds_no_results(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "out"
+    if what == "empty":
+        folder.mkdir()
+    elif what == "a file":
+        folder.touch()
+    done = subprocess.run([sys.executable, "-m", "fermedia", "status", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == (1 if what != "a file" else 4), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_loads_none_of_the_libraries_that_work(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings())
+    code = (
+        f"import sys\nfrom fermedia.cli import cli\ncli(['status', {str(tmp_path)!r}], standalone_mode=False)\n"
+        "print([m for m in ('av', 'cv2', 'mediapipe', 'pandas', 'ai_edge_litert', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_in_the_text_are_on_one_line(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        ledger.settle(settings())
+        ledger.begin(todo=1, gone=0)
+        ledger.add(outcome("two\nlines\udcff.mp4", 0, "bad"))
+        ledger.end("finished")
+    assert len(read_status(tmp_path).text().splitlines()) == 5
+    status(tmp_path)  # and can be printed
+
+
+def test_an_option_of_a_newer_version_counts_as_its_default() -> None:
+    old = settings()
+    del old["smooth"]
+    assert differences(old, settings()) == []
+    assert differences(old, settings(smooth=1.0)) == ["--smooth 0.5, now 1.0"]
+    assert differences(settings(), {**settings(), "network": "a" * 64}) == ["the network ffffffff, now aaaaaaaa"]
+    assert differences(settings(), {**settings(), "method": 2}) == ["fermedia's method 1, now 2"]

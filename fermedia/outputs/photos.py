@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,13 +29,16 @@ _JPEG = [
 #: libjpeg's JPEG_MAX_DIMENSION. What is longer becomes a PNG.
 _LONGEST = 65_500
 
+#: Bytes of a file's name on all common file systems (NAME_MAX).
+_MOST_BYTES = 255
+
 
 class PhotoWriter:
     """Writes an annotated JPEG per analysed picture into ``folder``; a context manager and a sink.
 
     ``a.jpg`` stays ``a.jpg``, ``a.heic`` becomes ``a.heic.jpg``, and a panorama too long for JPEG ``a.jpg.png``. Should
     that name be taken by another picture of the folder (capitals make no difference, so that the folder can be copied
-    anywhere), it becomes ``a.heic.2.jpg``.
+    anywhere), it becomes ``a.heic.2.jpg``. A name that would be too long for a file system loses its end.
 
     Raises MediaError (stage ``write``).
     """
@@ -79,9 +83,17 @@ class PhotoWriter:
         stem = name
         if suffix == ".jpg" and name.lower().endswith((".jpg", ".jpeg")):
             stem, suffix = name[: name.rindex(".")], name[name.rindex(".") :]
-        free, count = stem + suffix, 1
+        free, count = _fitting(stem, suffix), 1
         while free.lower() in self._taken:
             count += 1
-            free = f"{stem}.{count}{suffix}"
+            free = _fitting(stem, f".{count}{suffix}")
         self._taken.add(free.lower())
         return free
+
+
+def _fitting(stem: str, suffix: str) -> str:
+    """A name of at most ``_MOST_BYTES``; of ``stem`` as many whole characters as there is room for."""
+    room = _MOST_BYTES - len(os.fsencode(suffix))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + suffix

@@ -279,7 +279,6 @@ def test_names_of_every_kind(forks: Forks, tmp_path: Path) -> None:
     assert forks.run("status", out)[0] == 3
 
 
-@pytest.mark.xfail(strict=True, reason="PhotoWriter adds .jpg to it")
 def test_a_picture_with_a_name_of_255_bytes(forks: Forks, tmp_path: Path) -> None:
     PIL.fromarray(astronaut()[:64, :64]).save(tmp_path / ("ü" * 125 + "n.png"))
     status, said = forks.run("analyze", tmp_path, "--out", tmp_path / "out")

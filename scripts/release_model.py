@@ -1,8 +1,10 @@
-"""Make the model that ships again: train its teachers and itself, and put the result into models/emotion.
+"""Make the model that ships again: train the networks that teach it and itself, and put the result into models/emotion.
 
     python scripts/release_model.py fer2013.zip --ferplus fer2013new.csv --work release
 
-Interrupted at any moment, the same command goes on. Needs the extra `train`.
+Each network learns from the labels and from the answers of those before it; the last one ships. Interrupted at any
+moment, the same command goes on. The weights of networks that were trained before lie in scripts/networks; they are
+taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -19,17 +21,16 @@ from fermedia.training.checkpoint import CHECKPOINT, HISTORY
 from fermedia.training.session import train_model
 from fermedia.training.teachers import WEIGHTS
 
-#: The options of each teacher, by its name; all else is the defaults of this version.
-TEACHERS: dict[str, dict[str, Any]] = {
-    f"seed{seed}": {"epochs": 60, "seed": seed, "augmentation": 1.3, "mixup": 0.2} for seed in (1, 2, 3, 4)
+#: The options of each network, in order, by its name; all else is the defaults of this version.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "one": {"epochs": 60, "seed": 1, "augmentation": 1.3, "mixup": 0.2},
+    "two": {"epochs": 70, "seed": 2, "augmentation": 1.3, "mixup": 0.2, "distillation": 0.7, "copies": 15},
 }
 
-#: Those of the student, who learns from all of them.
-STUDENT: dict[str, Any] = {"epochs": 120, "seed": 0, "augmentation": 1.3, "mixup": 0.2, "distillation": 0.7}
-
 MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
+STORE = Path(__file__).resolve().parent / "networks"
 
-#: What ships of the student's folder; what is kept of a teacher's, by the last of which it is known to be complete.
+#: What ships of the last one's folder; what is kept of each, by the last of which it is known to be complete.
 SHIPPED = (
     "model.tflite",
     "card.json",
@@ -49,29 +50,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ferplus", type=Path, required=True, help="the FER+ votes")
     parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
     parser.add_argument(
-        "--teachers", type=Path, metavar="DIR", help="take the teachers that are here, put those that are not"
+        "--from-nothing", action="store_true", help="train all of them here; leave scripts/networks as it is"
     )
     parser.add_argument("--to", type=Path, default=MODELS, help="where the model goes (default: models/emotion)")
     given = parser.parse_args(arguments)
 
-    def train(out: Path, options: dict[str, Any], teachers: Sequence[Path] = ()) -> None:
+    def train(out: Path, options: dict[str, Any], teachers: Sequence[Path]) -> None:
         resume = (out / CHECKPOINT).is_file()
         print(train_model(given.data, out, options, ferplus=given.ferplus, teachers=teachers, resume=resume))
 
-    teachers = make_teachers(train, given.work / "teachers", given.teachers)
-    train(given.work / "student", STUDENT, teachers)
-    publish(given.work / "student", given.to)
+    make_networks(train, given.work, None if given.from_nothing else STORE)
+    publish(given.work / list(NETWORKS)[-1], given.to)
 
 
-def make_teachers(train: Callable[[Path, dict[str, Any]], None], work: Path, store: Path | None) -> list[Path]:
-    """The folders of all teachers, after training those that are finished neither in ``store`` nor in ``work``."""
-    folders = []
-    for name, options in TEACHERS.items():
+def make_networks(
+    train: Callable[[Path, dict[str, Any], Sequence[Path]], None], work: Path, store: Path | None
+) -> list[Path]:
+    """The folders of all networks, after training those that are finished neither in ``store`` nor in ``work``.
+
+    The last one is always made in ``work``, where all of its files are.
+    """
+    folders: list[Path] = []
+    for name, options in NETWORKS.items():
+        last = len(folders) == len(NETWORKS) - 1
         folder = work / name
-        if store is not None and (store / name / WEIGHTS).is_file():
+        if store is not None and not last and (store / name / WEIGHTS).is_file():
             folder = store / name
         elif not (folder / WEIGHTS).is_file():
-            train(folder, options)
+            train(folder, options, folders)
         if store is not None and folder != store / name:
             copy(folder, store / name, KEPT)
             folder = store / name

@@ -252,8 +252,8 @@ def test_the_fast_normalisation_computes_what_keras_does() -> None:
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/release_model.py with two teachers and a student of one epoch each."""
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """scripts/release_model.py with three networks of one epoch each, and an empty store."""
     path = Path(__file__).resolve().parents[2] / "scripts" / "release_model.py"
     spec = importlib.util.spec_from_file_location("release_model", path)
     assert spec is not None
@@ -261,37 +261,35 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     short = SMALL | {"epochs": 1, "augmentation": 1.3, "mixup": 0.2}
-    monkeypatch.setattr(module, "TEACHERS", {"one": short | {"seed": 1}, "two": short | {"seed": 2}})
-    monkeypatch.setattr(module, "STUDENT", short | {"copies": 2})
+    networks = {name: short | {"seed": seed, "copies": 2} for seed, name in enumerate(["one", "two", "three"])}
+    monkeypatch.setattr(module, "NETWORKS", networks)
+    monkeypatch.setattr(module, "STORE", tmp_path / "store")
     return module
 
 
-def test_the_release_is_made_from_its_teachers_and_goes_on_where_it_was_interrupted(
+def test_the_release_learns_from_the_networks_before_it_and_goes_on_where_it_was_interrupted(
     script: ModuleType, faces: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, work, to = tmp_path / "teachers", tmp_path / "work", tmp_path / "model"
+    store, work, to = script.STORE, tmp_path / "work", tmp_path / "model"
     script.copy(student, store / "one", script.KEPT)  # finished before, elsewhere
     begun = []
 
     def train(data: Path, out: Path, *rest: Any, **more: Any) -> str:
-        begun.append(out.name)
-        if begun == ["two", "student"]:
+        begun.append((out.name, [t.name for t in more["teachers"]]))
+        if len(begun) == 2:
             raise KeyboardInterrupt
         return train_model(data, out, *rest, **more)
 
     monkeypatch.setattr(script, "train_model", train)
     call = [str(faces), "--ferplus", str(faces.parent / "votes.csv"), "--work", str(work), "--to", str(to)]
-    call += ["--teachers", str(store)]
     with pytest.raises(KeyboardInterrupt):
         script.main(call)
     script.main(call)
-    assert begun == ["two", "student", "student"]
-    # Without a store they stay where they were trained, and are not trained again either.
-    shutil.copytree(store / "one", work / "teachers" / "one")
-    folders = script.make_teachers(train, work / "teachers", None)
-    assert folders == [work / "teachers" / "one", work / "teachers" / "two"]
-    assert begun == ["two", "student", "student"]
-    for name in ("one", "two"):
+    two, three = ("two", ["one"]), ("three", ["one", "two"])
+    assert begun == [two, three, three]
+    script.main(call)  # nothing is left to do
+    assert begun == [two, three, three]
+    for name in ("one", "two", "three"):
         assert {p.name for p in (store / name).iterdir()} == {"weights.npz", "card.json", "history.csv"}
         text = (store / name / "card.json").read_text()
         assert str(tmp_path) not in text
@@ -300,5 +298,23 @@ def test_the_release_is_made_from_its_teachers_and_goes_on_where_it_was_interrup
     assert {p.name for p in to.iterdir()} == set(script.SHIPPED)
     expected = {t.folder.name: t.sha256 for t in load_teachers([store / "one", store / "two"])}
     assert {t["path"]: t["sha256"] for t in card["dataset"]["teachers"]} == expected
-    assert card["training"]["options"]["seed"] == 0
-    assert State.load(work / "student" / CHECKPOINT).epoch == 1
+    assert card["training"]["options"]["seed"] == 2
+    assert State.load(work / "three" / CHECKPOINT).epoch == 1
+
+
+def test_the_release_can_be_made_from_nothing(script: ModuleType, tmp_path: Path) -> None:
+    script.STORE.mkdir()
+    (script.STORE / "one").mkdir()
+    (script.STORE / "one" / WEIGHTS).write_bytes(b"not looked at")
+    asked = []
+
+    def train(out: Path, options: dict[str, Any], teachers: list[Path]) -> None:
+        asked.append((out, options["seed"], list(teachers)))
+
+    work = tmp_path / "work"
+    assert script.make_networks(train, work, None) == [work / "one", work / "two", work / "three"]
+    assert asked == [
+        (work / "one", 0, []),
+        (work / "two", 1, [work / "one"]),
+        (work / "three", 2, [work / "one", work / "two"]),
+    ]

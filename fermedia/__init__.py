@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fermedia.outputs.segments import segments
     from fermedia.outputs.timeline import read_timeline
     from fermedia.runs.batch import analyze
     from fermedia.types import EMOTIONS
@@ -21,9 +22,10 @@ _HOME = {
     "FaceDetector": "fermedia.vision.detect",
     "analyze": "fermedia.runs.batch",
     "read_timeline": "fermedia.outputs.timeline",
+    "segments": "fermedia.outputs.segments",
 }
 
-__all__ = ["EMOTIONS", "Classifier", "FaceDetector", "__version__", "analyze", "read_timeline"]
+__all__ = ["EMOTIONS", "Classifier", "FaceDetector", "__version__", "analyze", "read_timeline", "segments"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fermedia.outputs.tables import shown
 from fermedia.outputs.timeline import steady_timeline
 from fermedia.types import EMOTIONS
 
@@ -59,36 +60,24 @@ def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smoot
     """
     import pandas as pd
 
-    shown = _shown(timeline, end)
+    frames = shown(timeline, end)
     faces = timeline[timeline["success"].astype(bool)]
     faces = faces.assign(
-        weight=shown["weight"].reindex(faces["frame"]).to_numpy(),
+        weight=frames["weight"].reindex(faces["frame"]).to_numpy(),
         shows=steady_timeline(faces, smooth)["emotion"],
     )
-    rows = [_row(face, str(face_id), shown) for face_id, face in faces.groupby("face_id")]
-    table = pd.DataFrame([*rows, _row(faces, ALL_FACES, shown)])
+    rows = [_row(face, str(face_id), frames) for face_id, face in faces.groupby("face_id")]
+    table = pd.DataFrame([*rows, _row(faces, ALL_FACES, frames)])
     return table.assign(item=item)[list(SUMMARY_COLUMNS)]
 
 
-def _shown(timeline: pd.DataFrame, end: float | None) -> pd.DataFrame:
-    """A row per analysed frame, by ``frame``: its ``timestamp``, how much it counts, and whether that is seconds."""
-    frames = timeline.drop_duplicates("frame").set_index("frame")[["timestamp"]]
-    lengths = -frames["timestamp"].diff(-1)
-    if len(frames):
-        last = lengths.dropna().median() if end is None else end - frames["timestamp"].iloc[-1]
-        lengths.iloc[-1] = last
-    lengths = lengths.clip(lower=0)
-    timed = bool(lengths.notna().all()) and lengths.sum() > 0
-    return frames.assign(weight=lengths if timed else 1.0, timed=timed)
-
-
-def _row(faces: pd.DataFrame, face_id: str, shown: pd.DataFrame) -> dict[str, object]:
-    seen = shown.loc[faces["frame"].unique()]
-    whole, part = shown["weight"].sum(), seen["weight"].sum()
-    timed = bool(shown["timed"].all()) and len(shown) > 0
+def _row(faces: pd.DataFrame, face_id: str, frames: pd.DataFrame) -> dict[str, object]:
+    seen = frames.loc[faces["frame"].unique()]
+    whole, part = frames["weight"].sum(), seen["weight"].sum()
+    timed = bool(frames["timed"].all()) and len(frames) > 0
     row: dict[str, object] = {
         "face_id": face_id,
-        "frames": len(shown),
+        "frames": len(frames),
         "frames_with_face": len(seen),
         "coverage": round(part / whole, 6) if whole else 0.0,
         "first": seen["timestamp"].min(),

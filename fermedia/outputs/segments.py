@@ -60,9 +60,9 @@ def segments(
 ) -> pd.DataFrame:
     """From when to when each face showed which emotion; a row per segment, by time. The module says how.
 
-    ``timeline`` may be of any origin (``outputs.tables.complete``), raw, of one film or several. ``end`` is when the film ends,
-    in seconds; if not given, the last frame counts as long as the median of the others. ``smooth`` is the width of the
-    averaging window in seconds, 0 for none.
+    ``timeline`` may be of any origin (``outputs.tables.complete``), raw, of one film or several. ``end`` is when the
+    film ends, in seconds; without it the last frame counts as long as the median of the others. ``smooth`` is the
+    width of the averaging window in seconds, 0 for none.
 
     The columns are ``SEGMENT_COLUMNS``, after ``run`` and ``item`` where the timeline has them:
 

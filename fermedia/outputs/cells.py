@@ -13,5 +13,10 @@ def cell(text: str) -> str:
     What a spreadsheet would take for a formula gets ``./`` before it: as a path it means the same, to ``pandas`` and
     ``pathlib`` as to people. Bytes that are no valid text (Linux allows any in a name) become ``\\xNN``.
     """
-    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "./" + plain if plain.startswith(_FORMULA) else plain
+    shown = plain(text)
+    return "./" + shown if shown.startswith(_FORMULA) else shown
+
+
+def plain(text: str) -> str:
+    """``text`` as UTF-8 can hold it: bytes that are no valid text become ``\\xNN``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -36,16 +36,12 @@ _MOST_BYTES = 255
 class PhotoWriter:
     """Writes an annotated JPEG per analysed picture into ``folder``; a context manager and a sink.
 
-    ``a.jpg`` stays ``a.jpg``, ``a.heic`` becomes ``a.heic.jpg``, and a panorama too long for JPEG ``a.jpg.png``. Should
-    that name be taken by another picture of the folder (capitals make no difference, so that the folder can be copied
-    anywhere), it becomes ``a.heic.2.jpg``. A name that would be too long for a file system loses its end.
-
-    Raises MediaError (stage ``write``).
+    They are called as ``FreeNames`` says. Raises MediaError (stage ``write``).
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._taken: set[str] = set()
+        self._names = FreeNames()
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +62,11 @@ class PhotoWriter:
         # OpenCV encodes from BGR without another copy; Pillow would make one of 4 bytes a pixel.
         image = np.asarray(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2BGR), np.uint8)
         blend_rgb(image, (replace(patch, rgba=patch.rgba[:, :, [2, 1, 0, 3]]) for patch in patches))
-        suffix = ".png" if max(image.shape) > _LONGEST else ".jpg"
-        path = self.folder / self._free_name(frame.name, suffix)
+        path = self.folder / self._names.annotated(frame.name, picture.width, picture.height)
+        suffix = path.suffix.lower()
         try:
             with whole_file(path) as temporary:
-                done, encoded = cv2.imencode(suffix, image, _JPEG if suffix == ".jpg" else [])
+                done, encoded = cv2.imencode(suffix, image, [] if suffix == ".png" else _JPEG)
                 if not done:
                     raise OSError("the encoder refuses it")
                 temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not say that a disk is full
@@ -79,8 +75,21 @@ class PhotoWriter:
             message = f"{shown(Path(frame.name))}: the annotated picture cannot be written ({reason})"
             raise MediaError(message, "write") from error
 
-    def _free_name(self, name: str, suffix: str) -> str:
-        stem = name
+
+class FreeNames:
+    """What the annotated pictures of a folder are called; the names of pictures must come in their order.
+
+    ``a.jpg`` stays ``a.jpg``, ``a.heic`` becomes ``a.heic.jpg``, and a panorama too long for JPEG ``a.jpg.png``. Should
+    that name be taken by another picture of the folder (capitals make no difference, so that the folder can be copied
+    anywhere), it becomes ``a.heic.2.jpg``. A name that would be too long for a file system loses its end.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def annotated(self, name: str, width: int, height: int) -> str:
+        """The name for the next picture, which is called ``name`` and has this size in pixels."""
+        stem, suffix = name, ".png" if max(width, height) > _LONGEST else ".jpg"
         if suffix == ".jpg" and name.lower().endswith((".jpg", ".jpeg")):
             stem, suffix = name[: name.rindex(".")], name[name.rindex(".") :]
         free, count = _fitting(stem, suffix), 1

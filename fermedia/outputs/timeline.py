@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 import numpy as np
 
 from fermedia.errors import DataError, MediaError
+from fermedia.outputs.cells import plain
 from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation, valence
 from fermedia.vision.smooth import smooth
 
@@ -37,7 +38,7 @@ class TimelineWriter:
 
     def __init__(self, path: Path, source: str) -> None:
         self.path = path
-        self._source = _text(source)
+        self._source = plain(source)
         self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
@@ -53,7 +54,7 @@ class TimelineWriter:
         """Add the rows of a frame; none if it was not analysed (None)."""
         if observations is None:
             return
-        source = self._source if frame.name is None else _text(frame.name)
+        source = self._source if frame.name is None else plain(frame.name)
         time = "" if frame.time is None else _decimal(frame.time)
         try:
             for observation in observations:
@@ -145,8 +146,3 @@ def _face(observation: Observation) -> list[str | int]:
 
 def _decimal(value: float, places: int = 6) -> str:
     return f"{round(value, places) + 0.0:.{places}f}"  # adding 0 turns -0 into 0
-
-
-def _text(name: str) -> str:
-    """``name`` as text that UTF-8 can hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

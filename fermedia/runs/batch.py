@@ -19,6 +19,7 @@ from fermedia.errors import MediaError, OutputError, UsageError
 from fermedia.files import shown
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
+from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
 from fermedia.runs.execute import Executor, Task, in_process
 from fermedia.runs.folder import RunFolder
@@ -81,7 +82,7 @@ class Totals:
         before = f" ({self.earlier} of them before)" if self.earlier else ""
         text = (
             f"{self.finished} of {self.items} items{before}, {self.frames_analysed} frames analysed, "
-            f"{self.frames_with_face} with a face, in {self.seconds:.1f} s; results in {out}"
+            f"{self.frames_with_face} with a face, in {self.seconds:.1f} s; open {out / 'report.html'}"
         )
         return text + (f"; {len(self.failures)} failures, see {out / 'failures.csv'}" if self.failures else "")
 
@@ -134,6 +135,7 @@ def run_batch(
             try:
                 folder.write_tables(keys)
                 folder.write_record(record | {"state": state, "totals": totals.record()})
+                write_report(out, items=False)
                 ledger.end(state)
             except (OSError, OutputError) as error:
                 if state == "finished":

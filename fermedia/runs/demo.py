@@ -50,6 +50,7 @@ def run_demo(out: Path, progress: Progress) -> str:
     return "\n".join(
         (
             totals.sentence(results),
+            f"  the report             {results / 'report.html'}",
             f"  the annotated film     {film}",
             f"  its timeline           {film.with_name('timeline.csv')}",
             f"  annotated portraits    {results / 'items' / 'photos' / 'annotated'}",

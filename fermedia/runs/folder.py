@@ -7,6 +7,8 @@
     DIR/summary.csv       of all finished items
     DIR/failures.csv      what could not be done
     DIR/run.json          for people: the options, the models, the totals of the last run
+    DIR/report.html       the page of the batch; each item has one of its own
+    DIR/report/           what the pages share
     DIR/.working-*        what is being made; of no use after a crash, and removed by the next run
 """
 
@@ -25,12 +27,14 @@ from typing import Any, Self
 from fermedia.errors import UsageError
 from fermedia.files import shown, whole_file, write_json
 from fermedia.outputs.cells import cell
+from fermedia.outputs.report.item import DESCRIPTION
+from fermedia.outputs.report.pages import DATA, PAGE
 from fermedia.outputs.summary import SUMMARY_COLUMNS
 from fermedia.runs.ledger import LEDGER, Failure, Ledger, Outcome
 
 RUN = "run.json"
-#: The file that says that a folder is an item's.
-DESCRIPTION = "item.json"
+#: What can be made again from the tables: it is no sign of whether an item's results are whole.
+_PAGES = {PAGE, DATA}
 _WORKING = ".working-"
 
 
@@ -113,9 +117,13 @@ class RunFolder:
 
 
 def outputs(folder: Path) -> dict[str, int]:
-    """The names in an item's folder with the sizes of files in bytes, and of folders the numbers of names in them."""
+    """The names in an item's folder with the sizes of files in bytes, and of folders the numbers of names in them.
+
+    Its page does not count.
+    """
     with os.scandir(folder) as entries:
-        return {e.name: len(os.listdir(e.path)) if e.is_dir() else e.stat().st_size for e in entries}
+        found = {e.name: len(os.listdir(e.path)) if e.is_dir() else e.stat().st_size for e in entries}
+    return {name: size for name, size in found.items() if name not in _PAGES}
 
 
 def put(staging: Path, place: Path) -> None:

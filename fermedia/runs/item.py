@@ -26,9 +26,11 @@ from fermedia.media.sequence import SequenceReader
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.photos import PhotoWriter
+from fermedia.outputs.previews import FOLDER, FilmPreviews, PhotoPreviews
+from fermedia.outputs.report.item import DESCRIPTION, write_item_page
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
-from fermedia.runs.folder import DESCRIPTION, put
+from fermedia.runs.folder import put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
 from fermedia.threads import ahead, cores, in_order
@@ -105,6 +107,7 @@ class Engine:
             _check_unchanged(item, before, result)
             if result.frames:
                 self._describe(staging / DESCRIPTION, result, details)
+                write_item_page(staging, str(item.key))
                 put(staging, place)
                 result.folder = place
         except MediaError as error:
@@ -127,6 +130,7 @@ class Engine:
         options = self.options
         with self._open(item) as reader, ExitStack() as stack:
             timeline = stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))
+            previews = stack.enter_context(FilmPreviews(staging / FOLDER))
             film = None
             if options.video:
                 sound = item.path if item.kind == "video" else None
@@ -135,8 +139,9 @@ class Engine:
             on_frames(_expected(reader.info, options), 0)
             frames = stack.enter_context(closing(ahead(reader.frames(options), _AHEAD)))
             observed = stack.enter_context(closing(self._observer.observe(frames)))
-            for frame, raw, steady in steadied(observed, options.smooth if film else 0):
+            for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
+                previews.write(frame, steady)
                 if film:
                     film.write(frame, steady)
                 result.add(frame, raw)
@@ -162,6 +167,7 @@ class Engine:
         on_frames(len(item.files), 0)
         with ExitStack() as stack:
             sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
+            sinks.append(stack.enter_context(PhotoPreviews(staging / FOLDER)))
             if self.options.video:
                 sinks.append(stack.enter_context(PhotoWriter(staging / "annotated")))
             pictures = stack.enter_context(closing(frames()))

@@ -1,0 +1,110 @@
+"""The batch's page: everything in a folder of results, from its tables alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fermedia.errors import DataError
+from fermedia.outputs.cells import cell
+from fermedia.outputs.previews import FOLDER as PREVIEWS
+from fermedia.outputs.previews import read_previews
+from fermedia.outputs.report.item import DESCRIPTION, read_description, records, write_item_page
+from fermedia.outputs.report.pages import PAGE, url, write_batch
+from fermedia.outputs.summary import ALL_FACES, SUMMARY_COLUMNS
+from fermedia.types import EMOTIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Tables that the page shows row by row if they are there (``--participants``).
+GROUPS = ("conditions.csv", "participants.csv")
+
+#: Failures and rows of a table that a page holds; the file has all.
+_MOST_ROWS = 1000
+
+
+def write_report(folder: Path, items: bool = True) -> int:
+    """Write the batch's page, with what all pages share, and with ``items`` their pages too; gives their number.
+
+    Raises DataError where the folder's tables are missing or damaged, OSError where nothing can be written.
+    """
+    summary = _table(folder / "summary.csv")
+    if missing := set(SUMMARY_COLUMNS) - set(summary.columns):
+        raise DataError(f"{folder / 'summary.csv'}: not a summary of fermedia; it has no column {', '.join(missing)}")
+    by_item = dict(iter(summary.groupby("item", sort=False)))
+    rows = []
+    for place in _places(folder / "items"):
+        key = place.relative_to(folder / "items").as_posix()
+        if (found := by_item.get(cell(key))) is not None:  # else it is outdated
+            if items:
+                write_item_page(place, key)
+            rows.append(_row(place, key, found))
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8")) if (folder / "run.json").is_file() else {}
+    failures = _table(folder / "failures.csv")
+    data = {
+        "run": run,
+        "items": rows,
+        "failures": records(failures.head(_MOST_ROWS)),
+        "failed": len(failures),
+        "groups": [
+            {"name": name, "columns": list(table.columns), "rows": table.head(_MOST_ROWS).to_numpy().tolist()}
+            for name in GROUPS
+            if (folder / name).is_file() and len(table := _table(folder / name).fillna(""))
+        ],
+        "files": [{"name": p.name, "href": url(p.name)} for p in sorted(folder.iterdir()) if _is_result(p)],
+    }
+    write_batch(folder, "Results · fermedia", data)
+    return len(rows)
+
+
+def _row(place: Path, key: str, summary: pd.DataFrame) -> dict[str, Any]:
+    about = read_description(place)
+    whole = records(summary[summary["face_id"] == ALL_FACES])[0]
+    photos = about["kind"] == "photos"
+    preview = next((p.file for p in read_previews(place) if p.emotion is None), None)
+    begin = about["options"]["start"] or 0
+    return {
+        "key": key,
+        "kind": about["kind"],
+        "href": url(f"items/{key}/{PAGE}"),
+        "thumb": url(f"items/{key}/{PREVIEWS}/{preview}") if preview else None,
+        "length": None if photos or about["end"] is None else max(about["end"] - begin, 0.0),
+        "frames": about["frames_analysed"],
+        "seen": about["frames_with_face"],
+        # In pictures a face's number is its rank, not a person.
+        "people": None if photos else len(summary) - 1,
+        "coverage": whole["coverage"],
+        "judged": whole["judged"],
+        "emotion": whole["emotion"],
+        "means": [whole[f"{emotion}_mean"] for emotion in EMOTIONS],
+        "shares": [whole[f"{emotion}_share"] for emotion in EMOTIONS],
+        "failures": len(about["failures"]),
+    }
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The items' folders below ``folder``, in the order of their keys."""
+    for path in sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ():
+        if (path / DESCRIPTION).is_file():
+            yield path
+        else:
+            yield from _places(path)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    texts = dict.fromkeys(("item", "face_id", "stage", "error", "emotion", "participant", "condition"), str)
+    try:
+        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); is this a folder of results?") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path}: is damaged ({str(error).splitlines()[0]})") from error
+
+
+def _is_result(path: Path) -> bool:
+    return path.suffix in (".csv", ".json", ".parquet", ".png", ".svg") and not path.name.startswith(".")

@@ -1,0 +1,180 @@
+"""An item's page: from its folder alone (timeline.csv, item.json, previews), without its source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fermedia.errors import DataError
+from fermedia.outputs.photos import FreeNames
+from fermedia.outputs.previews import FOLDER as PREVIEWS
+from fermedia.outputs.previews import Preview, read_previews
+from fermedia.outputs.report.curves import face_runs, film_grid
+from fermedia.outputs.report.pages import ASSETS, DATA, PAGE, url, write_page
+from fermedia.outputs.segments import segments
+from fermedia.outputs.summary import ALL_FACES, summarize
+from fermedia.outputs.timeline import read_timeline, steady_timeline
+from fermedia.types import EMOTIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The file that says that a folder is an item's.
+DESCRIPTION = "item.json"
+
+#: Faces whose curves and rows a page holds, those that are seen longest; the tables have all.
+MOST_FACES = 300
+
+
+def write_item_page(folder: Path, key: str) -> None:
+    """Write the page of the item in ``folder``, which is or will be ``items/<key>``, beside its tables.
+
+    Raises DataError where timeline.csv or item.json is missing or damaged, OSError where nothing can be written.
+    """
+    about = read_description(folder)
+    timeline = read_timeline(folder / "timeline.csv")
+    content = _photos if about["kind"] == "photos" else _film
+    data = {
+        "kind": about["kind"],
+        "key": key,
+        "source": about["source"],
+        "up": _up(key) + PAGE,
+        "frames": about["frames"],
+        "analysed": about["frames_analysed"],
+        "fermedia": about["fermedia"],
+        "options": about["options"],
+        "failures": [failure["error"] for failure in about["failures"]],
+        "files": _files(folder),
+        **content(folder, timeline, about),
+    }
+    kind = "photos" if about["kind"] == "photos" else "film"
+    write_page(folder, kind, f"{key} · fermedia", _up(key) + ASSETS, data)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """item.json of an item's folder. Raises DataError."""
+    path = folder / DESCRIPTION
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); analyse the item again") from error
+    return found
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as plain values, None where a cell is empty."""
+    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return rows
+
+
+def _film(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+    smooth, start = float(about["options"]["smooth"]), float(about["options"]["start"] or 0)
+    steady = steady_timeline(timeline, smooth)
+    summary = summarize(timeline, "", about["end"], smooth)
+    people = summary[summary["face_id"] != ALL_FACES].sort_values("frames_with_face", ascending=False, kind="stable")
+    frames = timeline.drop_duplicates("frame")
+    begin = float(frames["timestamp"].min()) if len(frames) else start
+    end = max(float(about["end"] or begin), begin)
+    return {
+        "media": _media(about["media"]),
+        "video": _link(folder, "annotated.mp4"),
+        "poster": _link(folder, PREVIEWS, "film.jpg"),
+        "start": start,
+        "begin": begin,
+        "end": end,
+        "smooth": smooth,
+        "all": records(summary[summary["face_id"] == ALL_FACES])[0],
+        "people": len(people),
+        "faces": records(people.head(MOST_FACES)),
+        "segments": _segments(timeline, about["end"], smooth),
+        "moments": [_moment(p) for p in read_previews(folder) if p.emotion],
+        **_curves(steady, frames, people["face_id"].head(MOST_FACES), end),
+    }
+
+
+def _curves(steady: pd.DataFrame, frames: pd.DataFrame, face_ids: pd.Series, end: float) -> dict[str, Any]:
+    """The grid, and by ``face_id`` as text the runs of its cells."""
+    seen = steady[steady["success"]]
+    if frames.empty:
+        return {"step": 1.0, "curves": {}}
+    grid = film_grid(frames, len(seen), end)
+    places = np.searchsorted(frames["frame"].to_numpy(), seen["frame"].to_numpy())
+    rows = {str(face_id): index for face_id, index in seen.groupby("face_id").indices.items()}
+    curves = {name: face_runs(seen.iloc[rows[name]], places[rows[name]], grid) for name in face_ids}
+    return {"step": grid.step, "curves": curves}
+
+
+def _segments(timeline: pd.DataFrame, end: float | None, smooth: float) -> list[list[Any]]:
+    """Per segment the face as text, the emotion's number, begin and end in seconds, mean and peak probability."""
+    table = segments(timeline, end=end, smooth=smooth)
+    emotions = table["emotion"].map(EMOTIONS.index)
+    numbers = table[["begin", "end", "mean", "peak"]].to_numpy().round(4).tolist()
+    return [[str(f), int(e), *n] for f, e, n in zip(table["face_id"], emotions, numbers, strict=True)]
+
+
+def _photos(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+    previews = {p.frame: p for p in read_previews(folder)}
+    names = FreeNames()
+    pictures = []
+    for frame, faces in timeline.groupby("frame", sort=True):
+        name, preview = str(faces["source"].iloc[0]), previews.get(int(str(frame)))
+        size = (preview.width, preview.height) if preview else None
+        pictures.append(
+            {
+                "name": name,
+                "size": size,
+                "thumb": _link(folder, PREVIEWS, preview.file) if preview else None,
+                "annotated": _link(folder, "annotated", names.annotated(name, *(size or (0, 0)))),
+                "faces": _boxes(faces[faces["success"]]),
+            }
+        )
+    summary = summarize(timeline, "", None, 0.0)
+    return {"all": records(summary[summary["face_id"] == ALL_FACES])[0], "pictures": pictures}
+
+
+def _boxes(faces: pd.DataFrame) -> list[list[Any]]:
+    """Per face x, y, width, height, and thousandths of the seven probabilities or, where it was not judged, nothing."""
+    rows = []
+    for box, judged, p in zip(
+        faces[["x", "y", "width", "height"]].to_numpy().round(1).tolist(),
+        faces["judged"].tolist(),
+        (1000 * faces[list(EMOTIONS)].to_numpy()).tolist(),
+        strict=True,
+    ):
+        rows.append([*box, *(map(round, p) if judged else ())])
+    return rows
+
+
+def _moment(preview: Preview) -> dict[str, Any]:
+    return {
+        "face": str(preview.face_id),
+        "emotion": preview.emotion,
+        "time": preview.timestamp,
+        "p": preview.probability,
+        "file": f"{PREVIEWS}/{url(preview.file)}",
+    }
+
+
+def _media(media: dict[str, Any]) -> dict[str, Any]:
+    return {name: media.get(name) for name in ("width", "height", "average_rate", "codec", "audio")}
+
+
+def _link(folder: Path, *parts: str) -> str | None:
+    """The way to a file of the item, None if it is not there."""
+    path = folder.joinpath(*parts)
+    return url("/".join(parts)) if path.is_file() and path.stat().st_size else None
+
+
+def _files(folder: Path) -> list[dict[str, str]]:
+    """The files that one may want to have, without the page's own."""
+    own = {PAGE, DATA}
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name not in own and not p.name.startswith("."))
+    return [{"name": name, "href": url(name)} for name in names]
+
+
+def _up(key: str) -> str:
+    """The way from ``items/<key>`` to the folder of the results."""
+    return "../" * (len(PurePosixPath(key).parts) + 1)

@@ -150,6 +150,19 @@ def status(out: Path, as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("out", type=_FOLDER, metavar="DIR")
+def report(out: Path) -> int:
+    """Make the pages of the results in DIR again, from their tables alone: DIR/report.html and a page per item.
+
+    No recording is needed. Pictures of faces that analyze made are used where they are.
+    """
+    from fermedia.runs.report import remake
+
+    click.echo(f"{remake(out)} pages made again; open {out / 'report.html'}", err=True)
+    return 0
+
+
+@cli.command()
 @click.option("--out", type=_FOLDER, default="fermedia-demo", show_default=True, help="Folder for the results.")
 def demo(out: Path) -> int:
     """Make a short clip from public-domain portraits, analyse it, and say what to open."""

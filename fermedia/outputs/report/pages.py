@@ -23,7 +23,7 @@ from fermedia.outputs.colors import EMOTION_COLORS
 
 #: The folder of the scripts and the style, beside ``items``, and what stands in it.
 ASSETS = "report"
-_FILES = ("report.css", "base.js", "timeline.js", "film.js", "photos.js", "batch.js")
+_FILES = ("report.css", "base.js", "drawing.js", "timeline.js", "film.js", "photos.js", "batch.js")
 
 #: What a page is called, and its data.
 PAGE, DATA = "report.html", "report.js"

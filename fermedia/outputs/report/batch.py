@@ -34,11 +34,13 @@ def write_report(folder: Path, items: bool = True) -> int:
     summary = _table(folder / "summary.csv")
     if missing := set(SUMMARY_COLUMNS) - set(summary.columns):
         raise DataError(f"{folder / 'summary.csv'}: not a summary of fermedia; it has no column {', '.join(missing)}")
-    by_item = dict(iter(summary.groupby("item", sort=False)))
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for row in records(summary):
+        by_item.setdefault(row["item"], []).append(row)
     rows = []
     for place in _places(folder / "items"):
         key = place.relative_to(folder / "items").as_posix()
-        if (found := by_item.get(cell(key))) is not None:  # else it is outdated
+        if found := by_item.get(cell(key)):  # else it is outdated
             if items:
                 write_item_page(place, key)
             rows.append(_row(place, key, found))
@@ -60,9 +62,9 @@ def write_report(folder: Path, items: bool = True) -> int:
     return len(rows)
 
 
-def _row(place: Path, key: str, summary: pd.DataFrame) -> dict[str, Any]:
+def _row(place: Path, key: str, summary: list[dict[str, Any]]) -> dict[str, Any]:
     about = read_description(place)
-    whole = records(summary[summary["face_id"] == ALL_FACES])[0]
+    whole = next(row for row in summary if row["face_id"] == ALL_FACES)
     photos = about["kind"] == "photos"
     preview = next((p.file for p in read_previews(place) if p.emotion is None), None)
     begin = about["options"]["start"] or 0

@@ -64,18 +64,16 @@ def film_grid(frames: pd.DataFrame, sightings: int, end: float) -> Grid:
     return Grid.over(times, max(end, float(times[-1]) + 1e-3), step)
 
 
-def face_runs(face: pd.DataFrame, places: Ints, grid: Grid) -> list[dict[str, Any]]:
+def face_runs(judged: NDArray[np.bool_], p: Floats, places: Ints, grid: Grid) -> list[dict[str, Any]]:
     """The stretches of cells in which a face is seen: ``begin``, a cell's number, and ``cells``, 8 bytes each, base64.
 
-    ``face`` has the rows of one face (``judged`` and the seven emotions), ``places`` (n,) are their frames' numbers
-    among all analysed ones, increasing.
+    ``judged`` (n,) and ``p`` (n, 7) are of one face's sightings, ``places`` (n,) their frames' numbers among all
+    analysed ones, increasing.
     """
     # Sums up to each frame of the face's span, so that a cell's mean is a difference of two.
     start, stop = int(places[0]), int(places[-1]) + 1
     values = np.zeros((stop - start + 1, len(EMOTIONS) + 2))
-    judged = face["judged"].to_numpy(bool)
-    rows = np.column_stack([np.ones(len(face)), judged, np.where(judged[:, None], face[list(EMOTIONS)], 0.0)])
-    values[places - start + 1] = rows
+    values[places - start + 1] = np.column_stack([np.ones(len(p)), judged, np.where(judged[:, None], p, 0.0)])
     sums = values.cumsum(axis=0)
     cells = np.flatnonzero((grid.last > start) & (grid.first < stop))
     of_cells = sums[np.clip(grid.last[cells] - start, 0, stop - start)]

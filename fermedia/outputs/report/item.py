@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +103,9 @@ def _curves(steady: pd.DataFrame, frames: pd.DataFrame, face_ids: pd.Series, end
         return {"step": 1.0, "curves": {}}
     grid = film_grid(frames, len(seen), end)
     places = np.searchsorted(frames["frame"].to_numpy(), seen["frame"].to_numpy())
+    judged, p = seen["judged"].to_numpy(bool), seen[list(EMOTIONS)].to_numpy(np.float64)
     rows = {str(face_id): index for face_id, index in seen.groupby("face_id").indices.items()}
-    curves = {name: face_runs(seen.iloc[rows[name]], places[rows[name]], grid) for name in face_ids}
+    curves = {name: face_runs(judged[r], p[r], places[r], grid) for name, r in ((n, rows[n]) for n in face_ids)}
     return {"step": grid.step, "curves": curves}
 
 
@@ -118,9 +120,12 @@ def _segments(timeline: pd.DataFrame, end: float | None, smooth: float) -> list[
 def _photos(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
     previews = {p.frame: p for p in read_previews(folder)}
     names = FreeNames()
+    boxes: dict[int, list[list[Any]]] = {}
+    for frame, box in _boxes(timeline):
+        boxes.setdefault(frame, []).extend(box)
     pictures = []
-    for frame, faces in timeline.groupby("frame", sort=True):
-        name, preview = str(faces["source"].iloc[0]), previews.get(int(str(frame)))
+    for frame, name in timeline.drop_duplicates("frame")[["frame", "source"]].itertuples(index=False):
+        preview = previews.get(frame)
         size = (preview.width, preview.height) if preview else None
         pictures.append(
             {
@@ -128,24 +133,27 @@ def _photos(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict
                 "size": size,
                 "thumb": _link(folder, PREVIEWS, preview.file) if preview else None,
                 "annotated": _link(folder, "annotated", names.annotated(name, *(size or (0, 0)))),
-                "faces": _boxes(faces[faces["success"]]),
+                "faces": boxes[frame],
             }
         )
     summary = summarize(timeline, "", None, 0.0)
     return {"all": records(summary[summary["face_id"] == ALL_FACES])[0], "pictures": pictures}
 
 
-def _boxes(faces: pd.DataFrame) -> list[list[Any]]:
-    """Per face x, y, width, height, and thousandths of the seven probabilities or, where it was not judged, nothing."""
-    rows = []
-    for box, judged, p in zip(
-        faces[["x", "y", "width", "height"]].to_numpy().round(1).tolist(),
-        faces["judged"].tolist(),
-        (1000 * faces[list(EMOTIONS)].to_numpy()).tolist(),
+def _boxes(timeline: pd.DataFrame) -> Iterator[tuple[int, list[list[Any]]]]:
+    """Per row its picture's number, and of a face x, y, width, height and thousandths of the seven probabilities.
+
+    Those are left out where it was not judged. A row without a face has none.
+    """
+    for frame, success, box, judged, p in zip(
+        timeline["frame"].tolist(),
+        timeline["success"].tolist(),
+        timeline[["x", "y", "width", "height"]].to_numpy().round(1).tolist(),
+        timeline["judged"].tolist(),
+        (1000 * timeline[list(EMOTIONS)].to_numpy()).tolist(),
         strict=True,
     ):
-        rows.append([*box, *(map(round, p) if judged else ())])
-    return rows
+        yield frame, [[*box, *(map(round, p) if judged else ())]] if success else []
 
 
 def _moment(preview: Preview) -> dict[str, Any]:

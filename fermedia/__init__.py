@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fermedia.outputs.segments import segments
+    from fermedia.outputs.summary import summary
     from fermedia.outputs.timeline import read_timeline
     from fermedia.runs.batch import analyze
     from fermedia.types import EMOTIONS
@@ -23,9 +24,19 @@ _HOME = {
     "analyze": "fermedia.runs.batch",
     "read_timeline": "fermedia.outputs.timeline",
     "segments": "fermedia.outputs.segments",
+    "summary": "fermedia.outputs.summary",
 }
 
-__all__ = ["EMOTIONS", "Classifier", "FaceDetector", "__version__", "analyze", "read_timeline", "segments"]
+__all__ = [
+    "EMOTIONS",
+    "Classifier",
+    "FaceDetector",
+    "__version__",
+    "analyze",
+    "read_timeline",
+    "segments",
+    "summary",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fermedia"
 
 #: A module may import from its own floor's row and from the rows above it here.
 FLOORS = (
-    {"types", "errors", "options", "files", "pictures", "threads"},
+    {"types", "columns", "errors", "options", "files", "pictures", "threads"},
     {"media", "vision"},
     {"outputs"},
     {"runs", "training"},

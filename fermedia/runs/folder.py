@@ -22,10 +22,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
+from fermedia.columns import SUMMARY_COLUMNS
 from fermedia.errors import UsageError
 from fermedia.files import shown, whole_file, write_json
 from fermedia.outputs.cells import cell
-from fermedia.outputs.summary import SUMMARY_COLUMNS
 from fermedia.runs.ledger import LEDGER, Failure, Ledger, Outcome
 
 RUN = "run.json"

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image as PIL
 
 import fermedia
+from fermedia.columns import TIMELINE_COLUMNS
 from fermedia.errors import MediaError, UsageError
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
+from fermedia.types import EMOTIONS
 from tests.films import astronaut, moving_faces, numbered, read_number, write_film
 
 

@@ -48,6 +48,17 @@ class Time(click.ParamType):
         return sum(p * 60**i for i, p in enumerate(reversed(parts)))
 
 
+class Names(click.ParamType):
+    """Names parted by commas; gives a tuple."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Part; what the names mean is the option's own check."""
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
+
+
 def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the flags of an option class."""
     hints = get_type_hints(cls)
@@ -55,13 +66,13 @@ def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[...,
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for item in reversed(fields(cls)):
             meta = item.metadata
-            kind: Any = {"time": Time(), "folder": _FOLDER}.get(meta.get("kind", ""))
+            kind: Any = {"time": Time(), "folder": _FOLDER, "list": Names()}.get(meta.get("kind", ""))
             if meta.get("choices"):
                 kind = click.Choice(meta["choices"])
             elif kind is None:
                 kind = next(t for t in (bool, int, float, str) if t in (hints[item.name], *_members(hints[item.name])))
             flag = meta.get("flag") or "--" + item.name.replace("_", "-")
-            shown = item.default is not None
+            shown = item.default not in (None, ())
             command = click.option(
                 flag,
                 item.name,

@@ -123,13 +123,13 @@ SEGMENTS = Table(
     "a stretch of time in which a face showed an emotion (docs/method.md says how it is found)",
     (
         Column("source", "text", "", "", "as in the timeline"),
-        Column("face_id", "integer", "", "0 and more", "as in the timeline"),
-        Column("emotion", "text", "", _EMOTIONS, "what it showed"),
-        _seconds("begin", "time of the first frame"),
+        Column("face_id", "integer", "", "0 and more", "the person up to the next cut, as in the timeline"),
+        Column("emotion", "text", "", _EMOTIONS, "what the face showed, as the network reads it"),
+        _seconds("begin", "when it begins: the time of its first frame"),
         _seconds("end", "time of the first analysed frame that is no longer part of it, or the film's end"),
-        _seconds("duration", "end minus begin"),
+        _seconds("duration", "how long it lasts: end minus begin"),
         _share("mean", "mean smoothed probability of the emotion over the judged time in between"),
-        _share("peak", "its largest smoothed probability"),
+        _share("peak", "the largest smoothed probability of the emotion"),
         _seconds("peak_time", "time of the frame with the peak"),
     ),
 )

@@ -28,6 +28,7 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
+from fermedia.runs.derive import derive
 from fermedia.runs.folder import DESCRIPTION, put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
@@ -105,6 +106,7 @@ class Engine:
             _check_unchanged(item, before, result)
             if result.frames:
                 self._describe(staging / DESCRIPTION, result, details)
+                derive(staging, self.options)
                 put(staging, place)
                 result.folder = place
         except MediaError as error:

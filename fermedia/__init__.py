@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fermedia.outputs.plots import plot_timeline
     from fermedia.outputs.segments import segments
     from fermedia.outputs.summary import summary
     from fermedia.outputs.timeline import read_timeline
@@ -22,6 +23,7 @@ _HOME = {
     "Classifier": "fermedia.vision.classify",
     "FaceDetector": "fermedia.vision.detect",
     "analyze": "fermedia.runs.batch",
+    "plot_timeline": "fermedia.outputs.plots",
     "read_timeline": "fermedia.outputs.timeline",
     "segments": "fermedia.outputs.segments",
     "summary": "fermedia.outputs.summary",
@@ -33,6 +35,7 @@ __all__ = [
     "FaceDetector",
     "__version__",
     "analyze",
+    "plot_timeline",
     "read_timeline",
     "segments",
     "summary",

@@ -18,6 +18,7 @@ import click
 
 import fermedia
 from fermedia.errors import FermediaError, UsageError
+from fermedia.files import printable
 from fermedia.options import AnalyzeOptions, Options, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -161,6 +162,24 @@ def status(out: Path, as_json: bool) -> int:
 
 
 @cli.command()
+@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def plot(out: Path, quiet: bool) -> int:
+    """Draw figures of the results of analyze in DIR, as PNG and SVG.
+
+    Every item gets plots of its timeline and of what each face showed all in all, in items/ITEM/plots; DIR/plots has
+    a heat map of all films over time.
+    """
+    with _extra("fermedia plot", "plots"):
+        from fermedia.runs.figures import plot_results
+
+        said = plot_results(out, lambda key: None if quiet else click.echo(printable(key), err=True))
+    if not quiet:
+        click.echo(said, err=True)
+    return 0
+
+
+@cli.command()
 @click.option("--out", type=_FOLDER, default="fermedia-demo", show_default=True, help="Folder for the results.")
 def demo(out: Path) -> int:
     """Make a short clip from public-domain portraits, analyse it, and say what to open."""
@@ -278,8 +297,8 @@ def evaluate(
 class _extra:
     """Turns a missing optional package into one line that says how to install it."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, extra: str = "train") -> None:
+        self.what, self.extra = what, extra
 
     def __enter__(self) -> None:
         return None
@@ -288,7 +307,7 @@ class _extra:
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fermedia"):
             from fermedia.errors import MissingExtraError
 
-            raise MissingExtraError(self.what, "train") from error
+            raise MissingExtraError(self.what, self.extra) from error
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

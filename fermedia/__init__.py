@@ -7,7 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fermedia.outputs.plots import plot_timeline
     from fermedia.outputs.segments import segments
+    from fermedia.outputs.summary import summary
     from fermedia.outputs.timeline import read_timeline
     from fermedia.runs.batch import analyze
     from fermedia.types import EMOTIONS
@@ -21,11 +23,23 @@ _HOME = {
     "Classifier": "fermedia.vision.classify",
     "FaceDetector": "fermedia.vision.detect",
     "analyze": "fermedia.runs.batch",
+    "plot_timeline": "fermedia.outputs.plots",
     "read_timeline": "fermedia.outputs.timeline",
     "segments": "fermedia.outputs.segments",
+    "summary": "fermedia.outputs.summary",
 }
 
-__all__ = ["EMOTIONS", "Classifier", "FaceDetector", "__version__", "analyze", "read_timeline", "segments"]
+__all__ = [
+    "EMOTIONS",
+    "Classifier",
+    "FaceDetector",
+    "__version__",
+    "analyze",
+    "plot_timeline",
+    "read_timeline",
+    "segments",
+    "summary",
+]
 
 
 def __getattr__(name: str) -> Any:

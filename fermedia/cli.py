@@ -18,6 +18,7 @@ import click
 
 import fermedia
 from fermedia.errors import FermediaError, UsageError
+from fermedia.files import printable
 from fermedia.options import AnalyzeOptions, Options, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -48,6 +49,17 @@ class Time(click.ParamType):
         return sum(p * 60**i for i, p in enumerate(reversed(parts)))
 
 
+class Names(click.ParamType):
+    """Names parted by commas; gives a tuple."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Part; what the names mean is the option's own check."""
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
+
+
 def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the flags of an option class."""
     hints = get_type_hints(cls)
@@ -55,13 +67,13 @@ def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[...,
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for item in reversed(fields(cls)):
             meta = item.metadata
-            kind: Any = {"time": Time(), "folder": _FOLDER}.get(meta.get("kind", ""))
+            kind: Any = {"time": Time(), "folder": _FOLDER, "list": Names()}.get(meta.get("kind", ""))
             if meta.get("choices"):
                 kind = click.Choice(meta["choices"])
             elif kind is None:
                 kind = next(t for t in (bool, int, float, str) if t in (hints[item.name], *_members(hints[item.name])))
             flag = meta.get("flag") or "--" + item.name.replace("_", "-")
-            shown = item.default is not None
+            shown = item.default not in (None, ())
             command = click.option(
                 flag,
                 item.name,
@@ -159,6 +171,24 @@ def report(out: Path) -> int:
     from fermedia.runs.report import remake
 
     click.echo(f"{remake(out)} pages made again; open {out / 'report.html'}", err=True)
+    return 0
+
+
+@cli.command()
+@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def plot(out: Path, quiet: bool) -> int:
+    """Draw figures of the results of analyze in DIR, as PNG and SVG.
+
+    Every item gets plots of its timeline and of what each face showed all in all, in items/ITEM/plots; DIR/plots has
+    a heat map of all films over time.
+    """
+    with _extra("fermedia plot", "plots"):
+        from fermedia.runs.figures import plot_results
+
+        said = plot_results(out, lambda key: None if quiet else click.echo(printable(key), err=True))
+    if not quiet:
+        click.echo(said, err=True)
     return 0
 
 
@@ -280,8 +310,8 @@ def evaluate(
 class _extra:
     """Turns a missing optional package into one line that says how to install it."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, extra: str = "train") -> None:
+        self.what, self.extra = what, extra
 
     def __enter__(self) -> None:
         return None
@@ -290,7 +320,7 @@ class _extra:
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fermedia"):
             from fermedia.errors import MissingExtraError
 
-            raise MissingExtraError(self.what, "train") from error
+            raise MissingExtraError(self.what, self.extra) from error
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ arguments, and a run's record its ``options``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ def _positive(value: float | None) -> str | None:
 
 def _not_negative(value: float | None) -> str | None:
     return None if value is None or 0 <= value < float("inf") else "must be 0 or more"
+
+
+def _exports(value: Sequence[str]) -> str | None:
+    return None if set(value) <= set(EXPORT_FORMATS) else f"knows {', '.join(EXPORT_FORMATS)}"
 
 
 def _share(value: float) -> str | None:
@@ -58,7 +62,8 @@ class Options:
             complaint = check(getattr(self, item.name)) if check else None
             if complaint:
                 flag = item.metadata.get("flag") or "--" + item.name.replace("_", "-")
-                raise UsageError(f"{flag} {complaint}, got {getattr(self, item.name)}")
+                value = getattr(self, item.name)
+                raise UsageError(f"{flag} {complaint}, got {','.join(value) if isinstance(value, tuple) else value}")
 
     def record(self) -> dict[str, Any]:
         """The options as plain values for JSON."""
@@ -84,9 +89,16 @@ class Sampling(Options):
             raise UsageError(f"--end must lie after --start, got {self.start} to {self.end} seconds")
 
 
+#: What ``--export`` can name (``outputs.exports``).
+EXPORT_FORMATS = ("srt", "vtt", "elan", "bids")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeOptions(Sampling):
-    """Everything that changes what ``analyze`` writes."""
+    """Everything that changes what ``analyze`` writes.
+
+    Fields that are ``derived`` (in their metadata) only say which more files are made of a finished timeline.
+    """
 
     video: bool = _option(True, "Write annotated films and pictures, or tables alone.", flag="--video/--no-video")
     model: Path | None = _option(
@@ -118,6 +130,16 @@ class AnalyzeOptions(Sampling):
     sequence_fps: float | None = _option(
         None, "Take the numbered pictures of a folder for a film of F frames a second.", _positive, metavar="F"
     )
+    export: tuple[str, ...] = _option(
+        (),
+        "Write a film's segments for other programs too, for SubRip, WebVTT, ELAN, BIDS: any of "
+        f"{','.join(EXPORT_FORMATS)}.",
+        _exports,
+        metavar="LIST",
+        kind="list",
+        derived=True,
+    )
+    format: str = _option("csv", "Of the timelines; parquet writes both.", choices=("csv", "parquet"), derived=True)
 
 
 @dataclass(frozen=True, kw_only=True)

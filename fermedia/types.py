@@ -1,4 +1,4 @@
-"""The values that flow through fermedia, and the names of the timeline's columns.
+"""The values that flow through fermedia.
 
 Nothing here reads a file or loads a model. Pixel coordinates are those of the *upright* picture (rotation
 metadata applied, pixels square), x to the right, y down, in pixels, with (0, 0) the outer corner of the first pixel.
@@ -17,24 +17,6 @@ from numpy.typing import NDArray
 
 #: The seven emotions in FER-2013's own label order (0..6). Every array, column and plot keeps this order.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-
-#: The columns of timeline.csv, in order. Names follow OpenFace where it has one.
-TIMELINE_COLUMNS = (
-    "source",
-    "frame",
-    "timestamp",
-    "face_id",
-    "success",
-    "confidence",
-    "x",
-    "y",
-    "width",
-    "height",
-    "judged",
-    *EMOTIONS,
-    "emotion",
-    "valence",
-)
 
 Gray = NDArray[np.uint8]
 """A grey picture, shape (h, w), full range 0..255."""

@@ -1,8 +1,8 @@
 """The colour of each emotion: one choice for films, plots and pages.
 
 Okabe and Ito's palette (2008, "Color Universal Design"), which people with protan, deutan and tritan vision tell
-apart; a light grey stands in for its black, which would vanish on the dark panels. No two colours come closer than
-12 CIEDE2000 units under any of the three, simulated after Machado et al. (2009).
+apart; a grey stands in for its black, which would vanish on the dark panels, as a lighter grey would on white paper.
+No two colours come closer than 12 CIEDE2000 units under any of the three, simulated after Machado et al. (2009).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ EMOTION_COLORS = {
     "happy": "#F0E442",
     "sad": "#0072B2",
     "surprise": "#56B4E9",
-    "neutral": "#DDDDDD",
+    "neutral": "#C4C4C4",
 }
 
 RGB = tuple[int, int, int]

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fermedia.columns import SEGMENT_COLUMNS
 from fermedia.errors import UsageError
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.tables import by_item, complete, shown
@@ -37,9 +38,6 @@ from fermedia.types import EMOTIONS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The columns of segments.csv, in order. See ``segments``.
-SEGMENT_COLUMNS = ("source", "face_id", "emotion", "begin", "end", "duration", "mean", "peak", "peak_time")
 
 #: Probability from which on an emotion begins.
 ENTER = 0.5
@@ -64,13 +62,8 @@ def segments(
     film ends, in seconds; without it the last frame counts as long as the median of the others. ``smooth`` is the
     width of the averaging window in seconds, 0 for none.
 
-    The columns are ``SEGMENT_COLUMNS``, after ``run`` and ``item`` where the timeline has them:
-
-    - ``source``, ``face_id``: as in the timeline. ``emotion``: one of ``EMOTIONS``.
-    - ``begin``, ``end``, ``duration``: seconds; ``begin`` is the time of the first frame, ``end`` that of the first
-      analysed frame that is no longer part of it.
-    - ``mean``: the emotion's steady probability, 0..1, over the time the face was judged. ``peak``: the largest.
-      ``peak_time``: when that was, seconds.
+    The columns are ``SEGMENT_COLUMNS`` (``columns.SEGMENTS`` says what each is), after ``run`` and ``item`` where the
+    timeline has them.
 
     Numbers are rounded to six decimals. Without a face, or for pictures, the table has no rows. Raises DataError if
     it is no timeline, UsageError for thresholds that make no sense.
@@ -84,17 +77,16 @@ def segments(
         )
     table = complete(timeline)
     rows: list[dict[str, Any]] = []
-    for item, film in by_item(table[table["timestamp"].notna()], end):
+    for about, film in by_item(table[table["timestamp"].notna()], end):
+        about |= {"source": film["source"].iloc[0]}
         lengths = shown(film, end)
-        if not lengths["timed"].all():
-            continue
         steady = steady_timeline(film, smooth)
-        of_film: list[dict[str, Any]] = []
-        for face_id, face in steady[steady["judged"]].groupby("face_id"):
-            sightings = _Sightings.of(face, lengths["weight"])
-            stretches = _tidied(list(_stretches(sightings, enter, leave, shortest)), shortest)
-            of_film += [{**item, "face_id": face_id, **_row(sightings, stretch)} for stretch in stretches]
-        rows += sorted(of_film, key=lambda row: row["begin"])
+        found: list[dict[str, Any]] = []
+        for face_id, face in steady[steady["judged"] & lengths["timed"].all()].groupby("face_id"):
+            seen = _Sightings.of(face, lengths["weight"])
+            stretches = _tidied(list(_stretches(seen, enter, leave, shortest)), shortest)
+            found += [about | {"face_id": face_id} | _row(seen, stretch) for stretch in stretches]
+        rows += sorted(found, key=lambda row: row["begin"])
     names = [name for name in ("run", "item") if name in table] + list(SEGMENT_COLUMNS)
     numbers = dict.fromkeys(SEGMENT_COLUMNS[3:], "float64")
     return pd.DataFrame(rows, columns=names).astype(numbers | {"face_id": table["face_id"].dtype})

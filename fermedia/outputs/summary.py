@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fermedia.outputs.tables import shown
+from fermedia.columns import SUMMARY_COLUMNS
+from fermedia.options import AnalyzeOptions
+from fermedia.outputs.tables import by_item, complete, shown
 from fermedia.outputs.timeline import steady_timeline
 from fermedia.types import EMOTIONS
 
@@ -14,24 +16,25 @@ if TYPE_CHECKING:
 _MEANS = [f"{emotion}_mean" for emotion in EMOTIONS]
 _SHARES = [f"{emotion}_share" for emotion in EMOTIONS]
 
-#: The columns of summary.csv, in order. See ``summarize``.
-SUMMARY_COLUMNS = (
-    "item",
-    "face_id",
-    "frames",
-    "frames_with_face",
-    "coverage",
-    "first",
-    "last",
-    "seconds",
-    "judged",
-    "emotion",
-    *_MEANS,
-    *_SHARES,
-)
-
 #: ``face_id`` of the row that stands for all faces of an item.
 ALL_FACES = "all"
+
+
+def summary(timeline: pd.DataFrame, *, end: float | None = None, smooth: float = AnalyzeOptions.smooth) -> pd.DataFrame:
+    """The rows of summary.csv for a timeline of any origin (``outputs.tables.complete``), of one item or several.
+
+    ``item`` is the timeline's own column, else the ``source`` of a film; pictures are then one item, "pictures". Where
+    the timeline has a ``run``, that comes first. The rest as in ``summarize``. Raises DataError if it is no timeline,
+    UsageError if an ``end`` is given for several items.
+    """
+    import pandas as pd
+
+    names = [name for name in ("run",) if name in timeline] + list(SUMMARY_COLUMNS)
+    tables = [
+        summarize(rows, str(about["item"]), end, smooth).assign(**about)
+        for about, rows in by_item(complete(timeline), end)
+    ]
+    return pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
 
 
 def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smooth: float = 0.0) -> pd.DataFrame:
@@ -42,17 +45,10 @@ def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smoot
     the others. Pictures, and a film of one analysed frame without an ``end``, count 1 each and have no seconds. For
     pictures ``face_id`` is a rank within the picture (0 the largest face), not a person.
 
-    - ``item``: as given. ``face_id``: the id as text, or "all".
-    - ``frames``: analysed frames of the item. ``frames_with_face``: those in which this face (all: any face) was seen.
-    - ``coverage``: share of the analysed time, 0..1, in which this face (all: any face) was seen.
-    - ``first``, ``last``: times of the first and the last frame with it, seconds; empty for pictures.
-    - ``seconds``: the time for which it was seen, ``coverage`` in seconds; empty for pictures.
-    - ``judged``: share of the face's time, 0..1, in which it was large enough to be judged; empty if never seen.
-    - ``<emotion>_mean``: mean probability over the judged time, 0..1; they sum to 1.
-    - ``<emotion>_share``: share of the judged time, 0..1, in which this emotion was the most probable after averaging
-      over ``smooth`` seconds (``vision.smooth``), as in the annotated film; they sum to 1. 0 takes the raw values.
-    - ``emotion``: the one with the largest mean. It uses all of the probabilities, so that a face that is
-      mostly undecided between two emotions is not named after the one that wins by a hair.
+    ``columns.SUMMARY`` says what each column is. ``<emotion>_share`` goes by the most probable emotion after averaging
+    over ``smooth`` seconds (``vision.smooth``), as in the annotated film; 0 takes the raw values. ``emotion`` is the
+    one with the largest mean: it uses all of the probabilities, so that a face that is mostly undecided between two
+    emotions is not named after the one that wins by a hair.
 
     In the row for all faces, means and shares count each face's time on its own: with two faces in view, a second
     counts twice, once for each. An item without a face has that row alone, with ``coverage`` 0 and no emotions; a face

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 #: The columns without which a table is no timeline; the others follow from them or are not needed.
 NEEDED = ("frame", "timestamp", "face_id", *EMOTIONS)
 
-#: The columns that tell items apart where a table holds several, the widest first (``fermedia merge`` adds two).
-ITEM_COLUMNS = ("run", "item", "source")
+#: What pictures are called where nothing says which item they are of.
+PICTURES = "pictures"
 
 
 def complete(timeline: pd.DataFrame) -> pd.DataFrame:
@@ -57,12 +57,16 @@ def complete(timeline: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_item(timeline: pd.DataFrame, end: float | None = None) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The items of a complete timeline, each with the values of its ``ITEM_COLUMNS``.
+    """The items of a complete timeline, each with its ``item``, and its ``run`` where the timeline has that column.
 
-    Raises UsageError if an ``end`` is given for several items, each of which has its own.
+    Where it has no ``item``, that is the ``source`` of a film, and pictures are all one. Raises UsageError if an
+    ``end`` is given for several items, each of which has its own.
     """
-    names = _item_columns(timeline)
-    items = list(timeline.groupby(names, sort=False, dropna=False))
+    table = timeline
+    if "item" not in table:
+        table = table.assign(item=table["source"].where(table["timestamp"].notna(), PICTURES))
+    names = [name for name in ("run", "item") if name in table]
+    items = list(table.groupby(names, sort=False, dropna=False))
     if end is not None and len(items) > 1:
         raise UsageError(f"an end can be given for one item, and the timeline holds {len(items)}")
     for values, rows in items:
@@ -87,7 +91,8 @@ def shown(timeline: pd.DataFrame, end: float | None) -> pd.DataFrame:
 
 
 def _item_columns(table: pd.DataFrame) -> list[str]:
-    return [name for name in ITEM_COLUMNS if name in table]
+    """What parts the items of a table whose rows may come in any order."""
+    return [name for name in ("run", "item") if name in table] or ["source"]
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 import numpy as np
 
+from fermedia.columns import TIMELINE_COLUMNS
 from fermedia.errors import DataError, MediaError
 from fermedia.outputs.cells import plain
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation, valence
+from fermedia.types import EMOTIONS, Frame, Observation, valence
 from fermedia.vision.smooth import smooth
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
+from fermedia.runs import derive
 from fermedia.runs.execute import Executor, Task, in_process
 from fermedia.runs.folder import RunFolder
 from fermedia.runs.ledger import Failure, Ledger, Outcome
@@ -104,6 +105,7 @@ def run_batch(
     KeyboardInterrupt, which says how to go on.
     """
     begun = time.monotonic()
+    derive.check(options)
     items = find_items(inputs, exclude=out, sequences=options.sequence_fps is not None)
     classifier = Classifier.load(options.model, options.labels)
     settings = made_with(options, classifier.sha256, classifier.labels, DETECTOR_FILES.values())
@@ -118,6 +120,9 @@ def run_batch(
         try:
             ledger.begin(len(todo), gone, at=record["begun"], inputs=record["inputs"])
             folder.write_record(record | {"state": "running"})
+            for outcome in ledger.outcomes.values():
+                if outcome.finished:  # before; more may be asked for now
+                    derive.derive(folder.place(outcome.key), outcome.key, options)
             if todo:  # else no model need be loaded
                 with closing(executor(options, _tasks(folder, todo), progress)) as outcomes:
                     for number, outcome in enumerate(outcomes, 1):

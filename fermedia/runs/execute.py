@@ -15,6 +15,7 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
 from fermedia.outputs.summary import summarize
 from fermedia.outputs.timeline import read_timeline
+from fermedia.runs.derive import DERIVED
 from fermedia.runs.folder import outputs
 from fermedia.runs.item import Engine, OnFrames
 from fermedia.runs.ledger import Outcome
@@ -54,7 +55,7 @@ def work(engine: Engine, task: Task, on_frames: OnFrames) -> Outcome:
     made: dict[str, int] = {}
     summary = ""
     if result.folder is not None:
-        made = outputs(result.folder)
+        made = {name: size for name, size in outputs(result.folder).items() if name not in DERIVED}
         timeline = read_timeline(result.folder / "timeline.csv")
         table = summarize(timeline, cell(str(task.item.key)), result.end, engine.options.smooth)
         summary = table.to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")

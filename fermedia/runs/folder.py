@@ -2,14 +2,15 @@
 
 ::
 
-    DIR/items/<key>/...   an item's outputs, moved there by one rename when they are complete and on the disk
-    DIR/ledger.jsonl      what is done (``runs.ledger``)
-    DIR/summary.csv       of all finished items
-    DIR/failures.csv      what could not be done
-    DIR/run.json          for people: the options, the models, the totals of the last run
-    DIR/report.html       the page of the batch; each item has one of its own
-    DIR/report/           what the pages share
-    DIR/.working-*        what is being made; of no use after a crash, and removed by the next run
+    DIR/items/<key>/...      an item's outputs, moved there by one rename when they are complete and on the disk
+    DIR/ledger.jsonl         what is done (``runs.ledger``)
+    DIR/summary.csv          of all finished items
+    DIR/failures.csv         what could not be done
+    DIR/data_dictionary.csv  what every column of every table is
+    DIR/run.json             for people: the options, the models, the totals of the last run
+    DIR/report.html          the page of the batch; each item has one of its own
+    DIR/report/              what the pages share
+    DIR/.working-*           what is being made; of no use after a crash, and removed by the next run
 """
 
 from __future__ import annotations
@@ -20,21 +21,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
+from fermedia.columns import DICTIONARY_COLUMNS, FAILURES, SUMMARY_COLUMNS, dictionary
 from fermedia.errors import UsageError
-from fermedia.files import shown, whole_file, write_json
+from fermedia.files import shown, whole_file, write_csv, write_json
 from fermedia.outputs.cells import cell
 from fermedia.outputs.report.item import DESCRIPTION
-from fermedia.outputs.report.pages import DATA, PAGE
-from fermedia.outputs.summary import SUMMARY_COLUMNS
-from fermedia.runs.ledger import LEDGER, Failure, Ledger, Outcome
+from fermedia.runs.ledger import LEDGER, Ledger, Outcome
 
 RUN = "run.json"
-#: What can be made again from the tables: it is no sign of whether an item's results are whole.
-_PAGES = {PAGE, DATA}
 _WORKING = ".working-"
 
 
@@ -90,19 +87,18 @@ class RunFolder:
         return all(now.get(name) == size for name, size in outcome.outputs.items())
 
     def write_tables(self, keys: Iterable[str]) -> None:
-        """summary.csv and failures.csv of all outcomes in the ledger; ``keys`` first, in their order.
+        """summary.csv and failures.csv of all outcomes in the ledger, ``keys`` first; data_dictionary.csv.
 
-        Whole or not at all, and both always there, with their headers.
+        Whole or not at all, and all always there, with their headers.
         """
         outcomes = self.ledger.outcomes
         ordered = [outcomes[key] for key in dict.fromkeys([*keys, *sorted(outcomes)]) if key in outcomes]
         with whole_file(self.path / "summary.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(SUMMARY_COLUMNS)
             file.writelines(outcome.summary for outcome in ordered)
-        with whole_file(self.path / "failures.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([column.name for column in fields(Failure)])
-            writer.writerows([cell(f.item), f.stage, cell(f.error)] for o in ordered for f in o.failures)
+        failures = ([cell(f.item), f.stage, cell(f.error)] for o in ordered for f in o.failures)
+        write_csv(self.path / "failures.csv", FAILURES.names, failures)
+        write_csv(self.path / "data_dictionary.csv", DICTIONARY_COLUMNS, dictionary())
 
     def write_record(self, record: dict[str, Any]) -> None:
         """run.json."""
@@ -117,13 +113,9 @@ class RunFolder:
 
 
 def outputs(folder: Path) -> dict[str, int]:
-    """The names in an item's folder with the sizes of files in bytes, and of folders the numbers of names in them.
-
-    Its page does not count.
-    """
+    """The names in an item's folder with the sizes of files in bytes, and of folders the numbers of names in them."""
     with os.scandir(folder) as entries:
-        found = {e.name: len(os.listdir(e.path)) if e.is_dir() else e.stat().st_size for e in entries}
-    return {name: size for name, size in found.items() if name not in _PAGES}
+        return {e.name: len(os.listdir(e.path)) if e.is_dir() else e.stat().st_size for e in entries}
 
 
 def put(staging: Path, place: Path) -> None:

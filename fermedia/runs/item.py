@@ -27,9 +27,10 @@ from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.outputs.previews import FOLDER, FilmPreviews, PhotoPreviews
-from fermedia.outputs.report.item import DESCRIPTION, write_item_page
+from fermedia.outputs.report.item import DESCRIPTION
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
+from fermedia.runs.derive import derive
 from fermedia.runs.folder import put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
@@ -107,7 +108,7 @@ class Engine:
             _check_unchanged(item, before, result)
             if result.frames:
                 self._describe(staging / DESCRIPTION, result, details)
-                write_item_page(staging, str(item.key))
+                derive(staging, str(item.key), self.options)
                 put(staging, place)
                 result.folder = place
         except MediaError as error:

@@ -64,8 +64,9 @@ class Failure:
 class Outcome:
     """What became of an item: what an executor gives for a task, and the ledger keeps. Small, and can be pickled.
 
-    ``outputs`` are the names in the item's folder with the sizes of files in bytes and the numbers of names in folders;
-    empty where there are no results. ``summary`` are its rows of summary.csv.
+    ``outputs`` are the names in the item's folder, without what is derived (``runs.derive``), with the sizes of files
+    in bytes and the numbers of names in folders; empty where there are no results. ``summary`` are its rows of
+    summary.csv.
     """
 
     key: str

@@ -19,9 +19,11 @@ def made_with(options: AnalyzeOptions, network: str, labels: str, detectors: Ite
     """Everything that results depend on beside their source, as plain values for JSON.
 
     ``network`` and ``detectors`` are checksums, since models count by their content and not by their place; ``labels``
-    are those that the network speaks. The versions of other packages do not count; run.json has them.
+    are those that the network speaks. What is only derived from timelines does not count, nor do the versions of other
+    packages; run.json has them.
     """
-    chosen = {name: value for name, value in options.record().items() if name != "model"}
+    left_out = {"model"} | {item.name for item in fields(AnalyzeOptions) if item.metadata.get("derived")}
+    chosen = {name: value for name, value in options.record().items() if name not in left_out}
     return chosen | {"labels": labels, "network": network, "detectors": sorted(detectors), "method": METHOD}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fermedia.columns import SEGMENT_COLUMNS
 from fermedia.errors import DataError, UsageError
-from fermedia.outputs.segments import SEGMENT_COLUMNS, segments
+from fermedia.outputs.segments import segments
 from fermedia.types import EMOTIONS
 
 Seen = tuple[float, int, str, float]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from fermedia.outputs.summary import SUMMARY_COLUMNS, summarize
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
+from fermedia.columns import SUMMARY_COLUMNS, TIMELINE_COLUMNS
+from fermedia.outputs.summary import summarize, summary
+from fermedia.types import EMOTIONS
 from tests.outputs.seen import one_hot
 
 Row = tuple[int, float, int | None, Sequence[float] | None]
@@ -129,3 +130,14 @@ def test_shares_are_of_the_steady_values_and_means_of_the_raw() -> None:
 def test_photos_are_not_averaged() -> None:
     rows: list[Row] = [(n, math.nan, 0, one_hot("happy" if n else "sad")) for n in range(3)]
     assert summarize(timeline(rows), "album", smooth=0.5).iloc[0]["sad_share"] == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_of_a_timeline_of_any_origin() -> None:
+    needed = timeline(FILM)[["frame", "timestamp", "face_id", *EMOTIONS]].astype({"face_id": float})
+    table = summary(needed.assign(source="x.mp4"), end=6.0, smooth=0)
+    pd.testing.assert_frame_equal(table, summarize(timeline(FILM), "x.mp4", end=6.0), check_dtype=False)
+    two = pd.concat([needed.assign(source="a.mp4"), needed.assign(source="b.mp4")])
+    assert summary(two)["item"].tolist() == ["a.mp4"] * 3 + ["b.mp4"] * 3
+    pictures = needed.assign(timestamp=math.nan, source=["1.jpg", "2.jpg", "2.jpg", "3.jpg", "4.jpg"])
+    assert summary(pictures)["item"].tolist() == ["pictures"] * 3
+    assert list(summary(two.assign(run="r", item="i.mp4"))) == ["run", *SUMMARY_COLUMNS]

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fermedia.columns import TIMELINE_COLUMNS
 from fermedia.errors import DataError, MediaError
 from fermedia.outputs.timeline import TimelineWriter, read_timeline, steady_timeline
 from fermedia.pictures import ArrayPicture
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, Frame, Observation
+from fermedia.types import EMOTIONS, Frame, Observation
 from fermedia.vision.smooth import steadied
 from tests.outputs.seen import EVEN, HAPPY, face
 

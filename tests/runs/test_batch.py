@@ -20,8 +20,9 @@ import pytest
 from PIL import Image as PIL
 
 import fermedia
+from fermedia.columns import SEGMENT_COLUMNS, TIMELINE_COLUMNS
 from fermedia.errors import MediaError, UsageError
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS
+from fermedia.types import EMOTIONS
 from tests.films import astronaut, moving_faces, numbered, read_number, write_film
 
 
@@ -77,13 +78,26 @@ def test_the_folder_holds_what_is_promised_and_nothing_else(results: Path) -> No
         "run.json",
         "summary.csv",
         "failures.csv",
+        "data_dictionary.csv",
         *(f"items/{film}/{name}" for film in ("talk.mp4", "talk.mkv") for name in FILM_FILES),
         *(f"items/class 1/photos/{name}" for name in PHOTO_FILES),
     }
 
 
-FILM_FILES = ("timeline.csv", "item.json", "annotated.mp4")
+FILM_FILES = ("timeline.csv", "item.json", "annotated.mp4", "segments.csv")
 PHOTO_FILES = ("timeline.csv", "item.json", "annotated/a 9.jpg", "annotated/a 10.png.jpg")
+
+
+def test_segments_and_the_dictionary(results: Path) -> None:
+    assert (results / "items/talk.mkv/segments.csv").read_text() == ",".join(SEGMENT_COLUMNS) + "\n"
+    table = pd.read_csv(results / "data_dictionary.csv").groupby("table")["column"].agg(tuple)
+    for name, path in {
+        "timeline": "items/talk.mp4/timeline.csv",
+        "segments": "items/talk.mp4/segments.csv",
+        "summary": "summary.csv",
+        "failures": "failures.csv",
+    }.items():
+        assert table[name] == tuple(pd.read_csv(results / path, nrows=0))
 
 
 def test_failures_name_every_file_that_could_not_be_read(results: Path) -> None:
@@ -168,7 +182,9 @@ def test_a_folder_that_holds_other_things_is_refused(recordings: Path, tmp_path:
 def test_quiet_says_nothing(recordings: Path, tmp_path: Path) -> None:
     done = run("analyze", recordings / "talk.mkv", "--out", tmp_path / "out", "--quiet", "--no-video")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
-    assert tree(tmp_path / "out/items") == {"talk.mkv/timeline.csv", "talk.mkv/item.json"}
+    assert tree(tmp_path / "out/items") == {
+        f"talk.mkv/{name}" for name in ("timeline.csv", "segments.csv", "item.json")
+    }
 
 
 def test_results_inside_the_input_folder_are_never_inputs(tmp_path: Path) -> None:

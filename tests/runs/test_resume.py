@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import pandas as pd
 import pytest
 from PIL import Image as PIL
 
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
+from fermedia.outputs.timeline import read_timeline
 from fermedia.runs.execute import Task, work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import LEDGER, Ledger
@@ -125,7 +127,7 @@ def test_the_undisturbed_run_is_what_it_should_be(undisturbed: Path) -> None:
     names = results(undisturbed)
     assert sum(name.endswith("annotated.mp4") for name in names) == 13
     assert sum(name.endswith("timeline.csv") for name in names) == 19
-    assert {name for name in names if "/" not in name} == {"summary.csv", "failures.csv"}
+    assert {name for name in names if "/" not in name} == {"summary.csv", "failures.csv", "data_dictionary.csv"}
     assert len((undisturbed / "failures.csv").read_text().splitlines()) == 2
 
 
@@ -300,7 +302,8 @@ def test_a_task_that_a_worker_died_over_can_be_done_by_another(twenty: Path, tmp
     (task.staging / "other").write_text("of another attempt")
     with Engine(AnalyzeOptions(video=False)) as engine:
         outcome = work(engine, task, lambda *_: None)
-    assert set(outcome.outputs) == {path.name for path in task.place.iterdir()} == {"timeline.csv", "item.json"}
+    assert set(outcome.outputs) == {"timeline.csv", "item.json"}
+    assert {path.name for path in task.place.iterdir()} == {*outcome.outputs, "segments.csv"}
     assert outcome.failures == ()
     assert pickle.loads(pickle.dumps(outcome)) == outcome
 
@@ -362,6 +365,26 @@ def test_only_what_is_new_changed_or_missing_is_done(forks: Forks, small: Path) 
     assert again(forks, small) == {"class"}
     table = (out / "summary.csv").read_text()
     assert [line.split(",")[0] for line in table.splitlines()[1:]] == ["a.mp4", "b.mp4", "c.mp4", "class/photos"]
+
+
+def test_more_can_be_made_of_finished_items_without_doing_them_again(forks: Forks, small: Path) -> None:
+    film, pictures = (small.parent / "out/items" / key for key in ("a.mp4", "class/photos"))
+    again(forks, small)
+    edited = (film / "segments.csv").read_text() + "edited\n"
+    (film / "segments.csv").write_text(edited)
+    (small.parent / "out/items/b.mp4/segments.csv").unlink()
+    assert again(forks, small, "--export", "srt, bids", "--format", "parquet") == set()
+    made = {"segments.csv", "segments.srt", "segments_events.tsv", "segments_events.json", "timeline.parquet"}
+    assert {p.name for p in film.iterdir()} == made | {"timeline.csv", "annotated.mp4", "item.json"}
+    assert (film / "segments.csv").read_text() == edited
+    assert (small.parent / "out/items/b.mp4/segments.csv").is_file()
+    assert {p.name for p in pictures.iterdir()} == {"timeline.csv", "timeline.parquet", "annotated", "item.json"}
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(film / "timeline.parquet"), read_timeline(film / "timeline.csv"), check_dtype=False
+    )
+    assert again(forks, small) == set()
+    assert again(forks, small, "--redo", "all") == {"a.mp4", "b.mp4", "class"}
+    assert {p.name for p in film.iterdir()} == {"segments.csv", "timeline.csv", "annotated.mp4", "item.json"}
 
 
 def test_inputs_that_vanish_leave_their_results(forks: Forks, small: Path) -> None:

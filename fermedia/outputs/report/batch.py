@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fermedia.columns import SUMMARY_COLUMNS
 from fermedia.errors import DataError
 from fermedia.outputs.cells import cell
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import read_previews
 from fermedia.outputs.report.item import DESCRIPTION, read_description, records, write_item_page
 from fermedia.outputs.report.pages import PAGE, url, write_batch
-from fermedia.outputs.summary import ALL_FACES, SUMMARY_COLUMNS
+from fermedia.outputs.summary import ALL_FACES
 from fermedia.types import EMOTIONS
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_report(folder: Path, items: bool = True) -> int:
             for name in GROUPS
             if (folder / name).is_file() and len(table := _table(folder / name).fillna(""))
         ],
-        "files": [{"name": p.name, "href": url(p.name)} for p in sorted(folder.iterdir()) if _is_result(p)],
+        "files": [{"name": n, "href": url(n)} for n in _files(folder)],
     }
     write_batch(folder, "Results · fermedia", data)
     return len(rows)
@@ -108,5 +109,8 @@ def _table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: is damaged ({str(error).splitlines()[0]})") from error
 
 
-def _is_result(path: Path) -> bool:
-    return path.suffix in (".csv", ".json", ".parquet", ".png", ".svg") and not path.name.startswith(".")
+def _files(folder: Path) -> list[str]:
+    """The tables and plots of the whole run."""
+    wanted = (".csv", ".json", ".parquet", ".png", ".svg")
+    paths = (p for p in (*folder.iterdir(), *folder.glob("plots/*")) if p.suffix in wanted and p.is_file())
+    return sorted(name for p in paths if not (name := p.relative_to(folder).as_posix()).startswith("."))

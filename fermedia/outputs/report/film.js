@@ -93,7 +93,7 @@
       track.addCue(new VTTCue(Math.max(0, begin - data.start), end - data.start, `#${face} ${data.emotions[e].name}`));
   }
 
-  main.append(el("section", { class: timeline ? "stage" : "stage alone", "aria-label": "The film" }, video || still, timeline ? now : null));
+  main.append(el("section", { class: "stage" + (timeline ? "" : " alone") + (video || data.poster ? "" : " bare"), "aria-label": "The film" }, video || still, timeline ? now : null));
 
   const figures = fermedia.figures([
     ["Faces", count(data.people), data.people ? "a person counts anew after a cut" : "none was found"],

@@ -7,9 +7,11 @@ shell's Content-Security-Policy lets nothing run that is not a file of ours.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+from functools import cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+import fermedia
 from fermedia.files import whole_file
 from fermedia.outputs.cells import plain
 from fermedia.outputs.colors import EMOTION_COLORS
@@ -36,9 +39,15 @@ def write_page(folder: Path, kind: str, title: str, assets: str, data: dict[str,
     values; NaN becomes null.
     """
     _write_data(folder / DATA, data)
-    shell = Template(_asset("page.html"))
-    fields = {"title": plain(title), "assets": url(assets), "kind": kind, "data": DATA}
-    _write(folder / PAGE, shell.substitute({name: escape(text) for name, text in fields.items()}))
+    _write_shell(folder / PAGE, title=plain(title), assets=url(assets), kind=kind, data=DATA)
+
+
+def is_current(folder: Path) -> bool:
+    """Whether the page in ``folder`` is there and goes with the scripts of this fermedia."""
+    try:
+        return f'content="{_stamp()}"' in (folder / PAGE).read_text(encoding="utf-8") and (folder / DATA).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def write_batch(folder: Path, title: str, data: dict[str, Any]) -> None:
@@ -46,9 +55,7 @@ def write_batch(folder: Path, title: str, data: dict[str, Any]) -> None:
     for name in _FILES:
         _write(folder / ASSETS / name, _asset(name))
     _write_data(folder / ASSETS / "items.js", data)
-    shell = Template(_asset("page.html"))
-    fields = {"title": plain(title), "assets": ASSETS, "kind": "batch", "data": f"{ASSETS}/items.js"}
-    _write(folder / PAGE, shell.substitute({name: escape(text) for name, text in fields.items()}))
+    _write_shell(folder / PAGE, title=plain(title), assets=ASSETS, kind="batch", data=f"{ASSETS}/items.js")
 
 
 def url(path: str) -> str:
@@ -73,6 +80,18 @@ def _finite(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_shell(path: Path, **fields: str) -> None:
+    shell = Template(_asset("page.html"))
+    _write(path, shell.substitute({name: escape(text) for name, text in (fields | {"stamp": _stamp()}).items()}))
+
+
+@cache
+def _stamp() -> str:
+    """The version, and a digest of the scripts: pages and data of another do not go with these."""
+    digest = hashlib.sha256("".join(map(_asset, (*_FILES, "page.html"))).encode()).hexdigest()
+    return f"fermedia {fermedia.__version__} {digest[:12]}"
 
 
 def _asset(name: str) -> str:

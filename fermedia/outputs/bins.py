@@ -1,0 +1,56 @@
+"""Probabilities over even steps of time, for pictures of films that have more frames than a picture has columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fermedia.types import EMOTIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+#: Steps across a figure at most; more cannot be seen.
+STEPS = 720
+
+
+def edges_of(lengths: pd.DataFrame) -> Floats:
+    """Where the steps of a film begin and end, seconds: its frames' own times, or ``STEPS`` even ones.
+
+    ``lengths`` are ``outputs.tables.shown``'s.
+    """
+    if lengths.empty:
+        return np.array([0.0, 1.0])
+    begins = lengths["timestamp"].to_numpy(np.float64)
+    edges = np.append(begins, begins[-1] + lengths["weight"].iloc[-1])
+    return edges if len(edges) <= STEPS + 1 else np.linspace(edges[0], edges[-1], STEPS + 1)
+
+
+def binned(judged: pd.DataFrame, weight: pd.Series, edges: Floats) -> Floats:
+    """Mean probabilities (steps, 7) of the judged rows, weighted by time; NaN where they fill less than half a step.
+
+    Exact: differences of the integral over time, which is linear within a frame.
+    """
+    p = judged[list(EMOTIONS)].to_numpy(np.float64)
+    lengths = weight.loc[judged["frame"]].to_numpy(np.float64)
+    begins = judged["timestamp"].to_numpy(np.float64)
+    present = np.zeros(len(edges) - 1)
+    sums = np.zeros((len(edges) - 1, len(EMOTIONS)))
+    if len(p):
+        starts, where = np.unique(begins, return_inverse=True)
+        ends = starts + np.maximum.reduceat(lengths, np.unique(where, return_index=True)[1])
+        count = np.bincount(where)
+        means = np.stack([np.bincount(where, p[:, i]) / count for i in range(p.shape[1])], axis=1)
+        times = np.stack([starts, ends], axis=1).ravel()
+        values = np.column_stack([means, np.ones(len(means))]) * (ends - starts)[:, None]
+        totals = np.repeat(np.cumsum(values, axis=0), 2, axis=0)
+        totals[0::2] -= values
+        integral = np.stack([np.interp(edges, times, column) for column in totals.T], axis=1)
+        steps = np.diff(integral, axis=0)
+        sums, present = steps[:, :-1], steps[:, -1]
+    filled = present >= np.diff(edges) / 2
+    return np.where(filled[:, None], sums / np.maximum(present, 1e-12)[:, None], np.nan)

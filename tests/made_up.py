@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fermedia.columns import TIMELINE_COLUMNS
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
 from fermedia.outputs.summary import summarize
-from fermedia.types import EMOTIONS, TIMELINE_COLUMNS, valence
+from fermedia.types import EMOTIONS, valence
 
 
 def film_timeline(frames: int, faces: list[tuple[int, int]], rate: float = 25.0, seed: int = 0) -> pd.DataFrame:

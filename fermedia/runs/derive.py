@@ -34,8 +34,8 @@ def derive(folder: Path, key: str, options: AnalyzeOptions) -> None:
     """Make what follows from an item's timeline and is asked for, but not there.
 
     ``folder`` is that of the item ``key``; ``timeline.csv`` and ``item.json`` must be complete. Films have
-    ``segments.csv`` and what ``options.export`` names, all items ``timeline.parquet`` if ``options.format`` says so. The
-    page is made anew if another file was, or if an older fermedia made it. Raises OSError.
+    ``segments.csv`` and what ``options.export`` names, all items ``timeline.parquet`` if ``options.format`` says so.
+    The page is made anew if another file was, or if an older fermedia made it. Raises OSError.
     """
     about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     formats = [] if about["kind"] == "photos" else [EXPORTS[name] for name in options.export]

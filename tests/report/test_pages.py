@@ -1,0 +1,352 @@
+"""The pages in a real browser, opened from the disk as people do."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fermedia.outputs.report.batch import write_report
+from fermedia.outputs.timeline import read_timeline, steady_timeline
+from fermedia.types import EMOTIONS
+from tests.made_up import film_timeline, photo_timeline, write_results
+from tests.report.conftest import NAMED, Browser, Made
+
+SHARE = re.compile(r"([\d.]+)\s*%")
+
+
+def film_page(made: Made) -> Path:
+    return made.results / "items" / NAMED / "report.html"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def cursor(page) -> float:
+    """Where the cursor stands, as a share of the timeline."""
+    return float(page.locator(".cursor").evaluate("c => parseFloat(c.style.left)")) / 100
+
+
+def moment(page) -> float:
+    return float(page.evaluate("document.querySelector('video').currentTime"))
+
+
+def settle(page, time: float) -> None:
+    """Wait until the film stands at ``time`` and the page has followed."""
+    page.wait_for_function(
+        "t => { const v = document.querySelector('video');"
+        " return !v.seeking && v.readyState >= 2 && Math.abs(v.currentTime - t) < 0.05"
+        " && Math.abs(document.querySelector('.tl-body').getAttribute('aria-valuenow') - t) < 0.05; }",
+        arg=time,
+    )
+
+
+# -- the batch ------------------------------------------------------------------------------------------------------
+
+
+def test_the_batch_shows_every_item_and_leads_to_its_page(made: Made, browser: Browser) -> None:
+    page = browser.open(made.results / "report.html")
+    names = page.locator(".items tbody b").all_inner_texts()
+    assert names == [NAMED, "class #1", "nobody.mp4"]
+    page.wait_for_function("[...document.querySelectorAll('.items img')].every(i => i.naturalWidth > 100)")
+    for name in names:
+        page.get_by_role("link", name=name).click()
+        page.wait_for_selector("footer")
+        assert page.locator("h1").inner_text() == name
+        page.get_by_role("link", name="All results").click()
+        page.wait_for_selector(".items")
+
+
+def test_names_stay_text(made: Made, browser: Browser) -> None:
+    page = browser.open(made.results / "report.html")
+    assert "<script>alert(2)<_script>.mp4" in page.locator("#failures").inner_text()
+    assert page.locator("img[src=x]").count() == 0
+    film = browser.open(film_page(made), above=2)
+    assert film.title() == f"{NAMED} · fermedia"
+    assert film.locator("img[src=x]").count() == 0
+    assert (
+        "<b>"
+        in browser.open(made.results / "items/class #1/photos/report.html", above=3).locator(".sheet").inner_text()
+    )
+
+
+def test_the_table_sorts_and_filters(made: Made, browser: Browser) -> None:
+    page = browser.open(made.results / "report.html")
+    names = page.locator(".items tbody b")
+    head = page.locator("th", has=page.get_by_role("button", name="Coverage"))
+    head.get_by_role("button").click()  # the largest first
+    assert head.get_attribute("aria-sort") == "descending"
+    assert names.all_inner_texts() == [NAMED, "class #1", "nobody.mp4"]
+    head.get_by_role("button").click()
+    assert names.all_inner_texts() == ["nobody.mp4", "class #1", NAMED]
+    page.get_by_role("searchbox").fill("NOB")
+    assert names.all_inner_texts() == ["nobody.mp4"]
+    assert page.get_by_role("status").first.inner_text() == "1 of 3 items"
+    page.get_by_role("searchbox").fill("")
+    page.locator(".chip[data-value='no face']").click()
+    assert names.all_inner_texts() == ["nobody.mp4"]
+    page.locator(".chip[data-value='no face']").click()
+    assert len(names.all_inner_texts()) == 3
+
+
+def test_the_batch_says_what_it_was_made_with_and_coverage_beside_shares(made: Made, browser: Browser) -> None:
+    text = browser.open(made.results / "report.html").locator("main").inner_text()
+    for words in ("detector", "balanced", "network", "models/emotion", "mediapipe", "coverage", "1 folder of pictures"):
+        assert words in text
+    whole = [r for r in rows(made.results / "summary.csv") if r["face_id"] == "all"]
+    pictures = next(r for r in whole if r["item"] == "class #1/photos")
+    assert f"share of judged faces, {100 * float(pictures['coverage']):.0f}\u2009% coverage" in text
+
+
+def test_tables_of_groups_are_shown_where_there_are_some(made: Made, browser: Browser, tmp_path: Path) -> None:
+    results = write_results(tmp_path, {"a.mp4": film_timeline(20, [(0, 20)])})
+    (results / "conditions.csv").write_text("condition,participants,happy_mean\n<i>calm</i>,3,0.51\n")
+    write_report(results)
+    page = browser.open(results / "report.html")
+    assert page.get_by_role("heading", name="Conditions").is_visible()
+    assert page.get_by_role("cell", name="<i>calm</i>").is_visible()
+
+
+# -- a film ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_film_plays_with_its_sound_and_moves_the_cursor(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    assert cursor(page) == pytest.approx(0, abs=0.01)
+    page.locator(".tl-body").press(" ")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.6")
+    page.locator(".tl-body").press(" ")
+    page.wait_for_function("document.querySelector('video').paused")
+    heard, seen = page.evaluate(
+        "[document.querySelector('video').webkitAudioDecodedByteCount, document.querySelector('video').videoWidth]"
+    )
+    assert heard > 0
+    assert seen == 480
+    assert 0.2 < cursor(page) <= 1
+
+
+def test_a_click_on_the_timeline_moves_the_film(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    lane = page.locator("canvas.lane").first
+    box = lane.bounding_box()
+    lane.click(position={"x": box["width"] * 0.75, "y": 40})
+    settle(page, 1.5)
+    assert cursor(page) == pytest.approx(0.75, abs=0.02)
+
+
+def test_the_film_moves_the_timeline_and_the_figures_of_the_moment(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    steady = steady_timeline(read_timeline(film_page(made).with_name("timeline.csv")), 0.5).set_index("frame")
+    for frame in (10, 40):
+        page.evaluate("t => { document.querySelector('video').currentTime = t }", (frame + 0.5) / 25)
+        settle(page, (frame + 0.5) / 25)
+        assert cursor(page) == pytest.approx(frame / 50, abs=0.02)
+        shown = [float(SHARE.search(t)[1]) for t in page.locator(".now .prob em").all_inner_texts()]
+        assert shown == pytest.approx((100 * steady.loc[frame, list(EMOTIONS)].astype(float)).tolist(), abs=0.75)
+
+
+def test_the_timeline_by_keyboard(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    slider = page.get_by_role("slider", name="Time in the film")
+    slider.focus()
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    settle(page, 2 / 25)
+    slider.press("End")
+    assert slider.get_attribute("aria-valuetext") == "0:02.00"
+    slider.press("Home")
+    settle(page, 0)
+    slider.press("+")
+    page.wait_for_selector(".window:not([hidden])")
+    slider.press("0")
+    page.wait_for_selector(".window", state="hidden")
+
+
+def test_the_view_can_be_drawn_in_two_ways_and_zoomed(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+
+    def picture() -> str:
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return page.locator("canvas.lane").first.evaluate("c => c.toDataURL()")
+
+    pictures = [picture()]
+    for act in (
+        lambda: page.get_by_role("button", name="Lines").click(),
+        lambda: page.locator(".timeline .chip").nth(3).click(),
+        lambda: page.get_by_role("button", name="Stacked").click(),
+        lambda: page.get_by_role("button", name="Zoom in").click(),
+    ):
+        act()
+        pictures.append(picture())
+    assert len(set(pictures)) == len(pictures)
+    box = page.locator("canvas.overview").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 5)
+    page.mouse.up()
+    page.wait_for_function("document.querySelector('.window').style.left.startsWith('50')")
+
+
+def test_the_gallery_shows_each_strongest_moment_and_leads_there(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    index = [r for r in rows(film_page(made).with_name("previews") / "index.csv") if r["emotion"]]
+    assert index
+    shown = page.locator(".moment")
+    assert shown.count() == len(index)
+    last = shown.last
+    last.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.moment img')].every(i => i.naturalWidth === 160)")
+    assert f"{100 * float(index[-1]['probability']):.0f}" in last.inner_text()
+    last.click()
+    settle(page, float(index[-1]["timestamp"]))
+
+
+def test_the_player_has_the_segments_as_captions(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), above=2)
+    cues = page.evaluate(
+        "(() => { const t = document.querySelector('video').textTracks[0]; t.mode = 'hidden';"
+        " return [...t.cues].map(c => [c.startTime, c.endTime, c.text]) })()"
+    )
+    table = rows(film_page(made).with_name("segments.csv"))
+    assert table
+    assert [c[2] for c in cues] == [f"#{r['face_id']} {r['emotion']}" for r in table]
+    times = [t for c in cues for t in c[:2]]
+    assert times == pytest.approx([float(r[name]) for r in table for name in ("begin", "end")], abs=1e-3)
+
+
+def test_a_film_without_a_face_says_so(made: Made, browser: Browser) -> None:
+    page = browser.open(made.results / "items/nobody.mp4/report.html", above=2)
+    assert page.get_by_role("heading", name="No face was found in this film").is_visible()
+    assert page.locator("video").count() == 1
+    assert page.locator("canvas").count() == 0
+
+
+def test_without_an_annotated_film_the_timeline_works_alone(made: Made, browser: Browser) -> None:
+    page = browser.open(made.tables / "items" / NAMED / "report.html", above=2)
+    assert page.locator("video").count() == 0
+    assert "--no-video" in page.locator(".still").inner_text()
+    slider = page.get_by_role("slider", name="Time in the film")
+    assert slider.get_attribute("aria-valuetext") == "0:00.40"  # --start, in the time of the recording
+    slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "0:00.48"  # --every 2
+    assert page.locator(".now .card").count() == 1
+    assert page.locator(".moment").count() > 0
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_the_contact_sheet_filters_and_shows_pictures_large(made: Made, browser: Browser) -> None:
+    page = browser.open(made.results / "items/class #1/photos/report.html", above=3)
+    names = page.locator(".sheet .name")
+    assert names.all_inner_texts() == ["a <b>1.png", "b 2.jpg", "c.jpg"]
+    page.wait_for_function("[...document.querySelectorAll('.sheet img')].every(i => i.naturalWidth > 100)")
+    page.locator(".chip[data-value='no face']").click()
+    assert names.all_inner_texts() == ["b 2.jpg"]
+    page.locator(".chip[data-value='no face']").click()
+    timeline = rows(made.results / "items/class #1/photos/timeline.csv")
+    emotion = timeline[0]["emotion"]
+    page.locator(f".chip[data-value='{emotion}']").click()
+    assert names.all_inner_texts() == [r["source"] for r in timeline if r["emotion"] == emotion]
+    page.locator(".photo").first.click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.get_by_role("heading").inner_text() == "a <b>1.png"
+    page.wait_for_function("document.querySelector('.large > img').naturalWidth === 512")
+    assert float(SHARE.search(dialog.locator(".card header em").inner_text())[1]) == pytest.approx(
+        100 * float(timeline[0][emotion]), abs=0.6
+    )
+    page.keyboard.press("ArrowRight")
+    assert dialog.get_by_role("heading").inner_text() == "c.jpg"
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+# -- everywhere -----------------------------------------------------------------------------------------------------
+
+
+def pages(made: Made) -> list[tuple[Path, int]]:
+    items = made.results / "items"
+    return [(made.results / "report.html", 0), (film_page(made), 2), (items / "class #1/photos/report.html", 3)]
+
+
+def test_nothing_overflows_on_a_phone(made: Made, browser: Browser) -> None:
+    for path, above in pages(made):
+        page = browser.open(path, width=400, above=above)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+
+
+def test_dark_and_light_follow_the_system_and_the_button(made: Made, browser: Browser) -> None:
+    def background(page) -> int:
+        color = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", color)[:3]))
+
+    for scheme, is_dark in (("dark", True), ("light", False)):
+        page = browser.open(film_page(made), scheme=scheme, above=2)
+        assert (background(page) < 200) == is_dark
+        page.get_by_role("button", name="Light or dark").click()
+        assert (background(page) < 200) != is_dark
+
+
+def test_on_paper_there_is_ink_on_white_and_nothing_to_press(made: Made, browser: Browser) -> None:
+    page = browser.open(film_page(made), scheme="dark", above=2)
+    page.emulate_media(media="print")
+    assert not page.get_by_role("button", name="Lines").is_visible()
+    assert page.locator("canvas.lane").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('.panel')).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_many_faces_and_pictures_come_in_parts(browser: Browser, tmp_path: Path) -> None:
+    crowd = film_timeline(800, [(10 * n, 10 * n + 9) for n in range(80)])
+    results = write_results(tmp_path, {"crowd.mp4": crowd, "album/photos": photo_timeline(1000)})
+    write_report(results)
+    film = browser.open(results / "items/crowd.mp4/report.html", above=2)
+    assert film.locator("canvas.lane").count() == 6
+    film.get_by_role("button", name="Show 6 more of 80 faces").click()
+    assert film.locator("canvas.lane").count() == 12
+    assert film.locator("tbody tr").count() == 26  # all together, and 25
+    film.get_by_role("button", name="Show 25 more of 80 faces").click()
+    assert film.locator("tbody tr").count() == 51
+    album = browser.open(results / "items/album/photos/report.html", above=3)
+    assert album.locator(".photo").count() == 60
+    album.get_by_role("button", name="Show 60 more of 1\u202f000 pictures").click()
+    assert album.locator(".photo").count() == 120
+
+
+def test_the_pages_are_made_again_from_the_tables_alone(made: Made, browser: Browser, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made.results, copy)
+    before = {p.relative_to(copy): p.read_bytes() for p in copy.rglob("report*") if p.is_file()}
+    for path in before:
+        (copy / path).unlink()
+    for folder in (*copy.rglob("previews"), *copy.rglob("annotated"), copy / "report"):
+        shutil.rmtree(folder)
+    for film in copy.rglob("annotated.mp4"):
+        film.unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "fermedia", "report", str(copy)], capture_output=True, text=True, check=True
+    )
+    assert "3 pages made again" in done.stderr
+    assert {p.relative_to(copy) for p in copy.rglob("report*") if p.is_file()} == set(before)
+    for path, above in ((copy / "items" / NAMED, 2), (copy / "items/class #1/photos", 3)):
+        assert browser.open(path / "report.html", above=above).locator("img").count() == 0
+
+
+@pytest.mark.parametrize("content", [None, "item\n", ""])
+def test_what_is_no_folder_of_results_is_refused_in_one_line(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "summary.csv").write_text(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "fermedia", "report", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (2 if content is None else 1)
+    assert len(done.stderr.splitlines()) == 1
+    assert "summary" in done.stderr

@@ -55,7 +55,7 @@ def test_the_batch_shows_every_item_and_leads_to_its_page(made: Made, browser: B
     page = browser.open(made.results / "report.html")
     names = page.locator(".items tbody b").all_inner_texts()
     assert names == [NAMED, "class #1", "nobody.mp4"]
-    page.wait_for_function("[...document.querySelectorAll('.items img')].every(i => i.naturalWidth > 100)")
+    page.wait_for_function("() => [...document.querySelectorAll('.items img')].every(i => i.naturalWidth > 100)")
     for name in names:
         page.get_by_role("link", name=name).click()
         page.wait_for_selector("footer")
@@ -119,12 +119,12 @@ def test_tables_of_groups_are_shown_where_there_are_some(made: Made, browser: Br
 
 def test_the_film_plays_with_its_sound_and_moves_the_cursor(made: Made, browser: Browser) -> None:
     page = browser.open(film_page(made), above=2)
-    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    page.wait_for_function("() => document.querySelector('video').readyState >= 2")
     assert cursor(page) == pytest.approx(0, abs=0.01)
     page.locator(".tl-body").press(" ")
-    page.wait_for_function("document.querySelector('video').currentTime > 0.6")
+    page.wait_for_function("() => document.querySelector('video').currentTime > 0.6")
     page.locator(".tl-body").press(" ")
-    page.wait_for_function("document.querySelector('video').paused")
+    page.wait_for_function("() => document.querySelector('video').paused")
     heard, seen = page.evaluate(
         "[document.querySelector('video').webkitAudioDecodedByteCount, document.querySelector('video').videoWidth]"
     )
@@ -192,7 +192,7 @@ def test_the_view_can_be_drawn_in_two_ways_and_zoomed(made: Made, browser: Brows
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 5)
     page.mouse.up()
-    page.wait_for_function("document.querySelector('.window').style.left.startsWith('50')")
+    page.wait_for_function("() => document.querySelector('.window').style.left.startsWith('50')")
 
 
 def test_the_gallery_shows_each_strongest_moment_and_leads_there(made: Made, browser: Browser) -> None:
@@ -203,7 +203,7 @@ def test_the_gallery_shows_each_strongest_moment_and_leads_there(made: Made, bro
     assert shown.count() == len(index)
     last = shown.last
     last.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('.moment img')].every(i => i.naturalWidth === 160)")
+    page.wait_for_function("() => [...document.querySelectorAll('.moment img')].every(i => i.naturalWidth === 160)")
     assert f"{100 * float(index[-1]['probability']):.0f}" in last.inner_text()
     last.click()
     settle(page, float(index[-1]["timestamp"]))
@@ -248,7 +248,7 @@ def test_the_contact_sheet_filters_and_shows_pictures_large(made: Made, browser:
     page = browser.open(made.results / "items/class #1/photos/report.html", above=3)
     names = page.locator(".sheet .name")
     assert names.all_inner_texts() == ["a <b>1.png", "b 2.jpg", "c.jpg"]
-    page.wait_for_function("[...document.querySelectorAll('.sheet img')].every(i => i.naturalWidth > 100)")
+    page.wait_for_function("() => [...document.querySelectorAll('.sheet img')].every(i => i.naturalWidth > 100)")
     page.locator(".chip[data-value='no face']").click()
     assert names.all_inner_texts() == ["b 2.jpg"]
     page.locator(".chip[data-value='no face']").click()
@@ -259,7 +259,7 @@ def test_the_contact_sheet_filters_and_shows_pictures_large(made: Made, browser:
     page.locator(".photo").first.click()
     dialog = page.get_by_role("dialog")
     assert dialog.get_by_role("heading").inner_text() == "a <b>1.png"
-    page.wait_for_function("document.querySelector('.large > img').naturalWidth === 512")
+    page.wait_for_function("() => document.querySelector('.large > img').naturalWidth === 512")
     assert float(SHARE.search(dialog.locator(".card header em").inner_text())[1]) == pytest.approx(
         100 * float(timeline[0][emotion]), abs=0.6
     )

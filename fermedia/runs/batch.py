@@ -140,8 +140,8 @@ def run_batch(
             try:
                 folder.write_tables(keys)
                 folder.write_record(record | {"state": state, "totals": totals.record()})
-                write_report(out, items=False)
                 ledger.end(state)
+                write_report(out, items=False)
             except (OSError, OutputError) as error:
                 if state == "finished":
                     raise OutputError(f"{_words(out, error)}; {_how_to_go_on(ledger, redo)}") from error

@@ -37,6 +37,8 @@ def derive(folder: Path, key: str, options: AnalyzeOptions) -> None:
     ``segments.csv`` and what ``options.export`` names, all items ``timeline.parquet`` if ``options.format`` says so.
     The page is made anew if another file was, or if an older fermedia made it. Raises OSError.
     """
+    if not (folder / "timeline.csv").is_file():
+        return
     about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     formats = [] if about["kind"] == "photos" else [EXPORTS[name] for name in options.export]
     wanted = [] if about["kind"] == "photos" else [_SEGMENTS]

@@ -79,13 +79,18 @@ def test_the_folder_holds_what_is_promised_and_nothing_else(results: Path) -> No
         "summary.csv",
         "failures.csv",
         "data_dictionary.csv",
+        "report.html",
+        *(f"report/{name}" for name in (*PAGE_FILES, "items.js")),
         *(f"items/{film}/{name}" for film in ("talk.mp4", "talk.mkv") for name in FILM_FILES),
+        "items/talk.mp4/previews/0-" + rows(results / "items/talk.mp4/timeline.csv")[0]["emotion"] + ".jpg",
         *(f"items/class 1/photos/{name}" for name in PHOTO_FILES),
     }
 
 
-FILM_FILES = ("timeline.csv", "item.json", "annotated.mp4", "segments.csv")
-PHOTO_FILES = ("timeline.csv", "item.json", "annotated/a 9.jpg", "annotated/a 10.png.jpg")
+PAGE_FILES = ("base.js", "batch.js", "drawing.js", "film.js", "photos.js", "report.css", "timeline.js")
+ITEM_FILES = ("timeline.csv", "item.json", "report.html", "report.js", "previews/index.csv")
+FILM_FILES = (*ITEM_FILES, "annotated.mp4", "segments.csv", "previews/film.jpg")
+PHOTO_FILES = (*ITEM_FILES, "annotated/a 9.jpg", "annotated/a 10.png.jpg", "previews/0.jpg", "previews/1.jpg")
 
 
 def test_segments_and_the_dictionary(results: Path) -> None:
@@ -182,9 +187,8 @@ def test_a_folder_that_holds_other_things_is_refused(recordings: Path, tmp_path:
 def test_quiet_says_nothing(recordings: Path, tmp_path: Path) -> None:
     done = run("analyze", recordings / "talk.mkv", "--out", tmp_path / "out", "--quiet", "--no-video")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
-    assert tree(tmp_path / "out/items") == {
-        f"talk.mkv/{name}" for name in ("timeline.csv", "segments.csv", "item.json")
-    }
+    files = set(FILM_FILES) - {"annotated.mp4"}
+    assert tree(tmp_path / "out/items") == {f"talk.mkv/{name}" for name in files}
 
 
 def test_results_inside_the_input_folder_are_never_inputs(tmp_path: Path) -> None:

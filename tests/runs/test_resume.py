@@ -91,11 +91,14 @@ def undisturbed(forks: Forks, twenty: Path, tmp_path_factory: pytest.TempPathFac
     return out
 
 
+TABLES = {"summary.csv", "failures.csv", "data_dictionary.csv"}
+
+
 def results(out: Path) -> dict[str, str]:
     """Every file of the results but those for times, by its name: films as their frames, all else as its bytes."""
     found = {}
     for path in sorted(out.rglob("*")):
-        if path.is_file() and path.name not in (LEDGER, "run.json"):
+        if path.is_file() and path.name not in (LEDGER, "run.json", "items.js"):
             found[str(path.relative_to(out))] = _content(path)
     return found
 
@@ -127,7 +130,7 @@ def test_the_undisturbed_run_is_what_it_should_be(undisturbed: Path) -> None:
     names = results(undisturbed)
     assert sum(name.endswith("annotated.mp4") for name in names) == 13
     assert sum(name.endswith("timeline.csv") for name in names) == 19
-    assert {name for name in names if "/" not in name} == {"summary.csv", "failures.csv", "data_dictionary.csv"}
+    assert {name for name in names if "/" not in name} == {*TABLES, "report.html"}
     assert len((undisturbed / "failures.csv").read_text().splitlines()) == 2
 
 
@@ -302,8 +305,9 @@ def test_a_task_that_a_worker_died_over_can_be_done_by_another(twenty: Path, tmp
     (task.staging / "other").write_text("of another attempt")
     with Engine(AnalyzeOptions(video=False)) as engine:
         outcome = work(engine, task, lambda *_: None)
-    assert set(outcome.outputs) == {"timeline.csv", "item.json"}
-    assert {path.name for path in task.place.iterdir()} == {*outcome.outputs, "segments.csv"}
+    assert set(outcome.outputs) == {"timeline.csv", "item.json", "previews"}
+    made = {"segments.csv", "report.html", "report.js"}
+    assert {path.name for path in task.place.iterdir()} == {*outcome.outputs, *made}
     assert outcome.failures == ()
     assert pickle.loads(pickle.dumps(outcome)) == outcome
 

@@ -90,7 +90,7 @@ def _film(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[s
         "all": records(summary[summary["face_id"] == ALL_FACES])[0],
         "people": len(people),
         "faces": records(people.head(MOST_FACES)),
-        "segments": _segments(folder, timeline, about["end"], smooth),
+        "segments": _segments(timeline, about["end"], smooth),
         "moments": [_moment(p) for p in read_previews(folder) if p.emotion],
         **_curves(steady, frames, people["face_id"].head(MOST_FACES), end),
     }
@@ -109,12 +109,9 @@ def _curves(steady: pd.DataFrame, frames: pd.DataFrame, face_ids: pd.Series, end
     return {"step": grid.step, "curves": curves}
 
 
-def _segments(folder: Path, timeline: pd.DataFrame, end: float | None, smooth: float) -> list[list[Any]]:
+def _segments(timeline: pd.DataFrame, end: float | None, smooth: float) -> list[list[Any]]:
     """Per segment the face as text, the emotion's number, begin and end in seconds, mean and peak probability."""
-    import pandas as pd
-
-    file = folder / "segments.csv"  # results of the first versions have none
-    table = pd.read_csv(file) if file.is_file() else segments(timeline, end=end, smooth=smooth)
+    table = segments(timeline, end=end, smooth=smooth)
     emotions = table["emotion"].map(EMOTIONS.index)
     numbers = table[["begin", "end", "mean", "peak"]].to_numpy().round(4).tolist()
     return [[str(f), int(e), *n] for f, e, n in zip(table["face_id"], emotions, numbers, strict=True)]

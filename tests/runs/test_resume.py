@@ -92,6 +92,9 @@ def undisturbed(forks: Forks, twenty: Path, tmp_path_factory: pytest.TempPathFac
 
 
 TABLES = {"summary.csv", "failures.csv", "data_dictionary.csv"}
+#: What every item's folder has.
+ITEM = {"timeline.csv", "item.json", "previews", "report.html", "report.js"}
+FILM = ITEM | {"annotated.mp4", "segments.csv"}
 
 
 def results(out: Path) -> dict[str, str]:
@@ -154,11 +157,11 @@ def test_killed_at_a_step_and_continued(
     assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == -signal.SIGKILL
     # A crash must not look like a result to a person either.
     for place in (out / "items").glob("*"):
-        assert {path.name for path in place.iterdir()} == {"timeline.csv", "item.json", "annotated.mp4"}
+        assert {path.name for path in place.iterdir()} == FILM
     assert forks.run("status", out)[0] == 1
     status, said = forks.run("analyze", *small, twenty / "notes.mp4", "--out", out)
     assert status == 3, said
-    assert {path.name for path in out.iterdir()} == {"items", "summary.csv", "failures.csv", "run.json", LEDGER}
+    assert {path.name for path in out.iterdir()} == {"items", "report", "report.html", "run.json", LEDGER, *TABLES}
     whole = results(undisturbed)
     for name, content in results(out).items():
         if name.startswith("items/"):
@@ -378,17 +381,18 @@ def test_more_can_be_made_of_finished_items_without_doing_them_again(forks: Fork
     (film / "segments.csv").write_text(edited)
     (small.parent / "out/items/b.mp4/segments.csv").unlink()
     assert again(forks, small, "--export", "srt, bids", "--format", "parquet") == set()
-    made = {"segments.csv", "segments.srt", "segments_events.tsv", "segments_events.json", "timeline.parquet"}
-    assert {p.name for p in film.iterdir()} == made | {"timeline.csv", "annotated.mp4", "item.json"}
+    made = {"segments.srt", "segments_events.tsv", "segments_events.json", "timeline.parquet"}
+    assert {p.name for p in film.iterdir()} == made | FILM
+    assert "segments.srt" in (film / "report.js").read_text()  # the page offers it
     assert (film / "segments.csv").read_text() == edited
     assert (small.parent / "out/items/b.mp4/segments.csv").is_file()
-    assert {p.name for p in pictures.iterdir()} == {"timeline.csv", "timeline.parquet", "annotated", "item.json"}
+    assert {p.name for p in pictures.iterdir()} == ITEM | {"timeline.parquet", "annotated"}
     pd.testing.assert_frame_equal(
         pd.read_parquet(film / "timeline.parquet"), read_timeline(film / "timeline.csv"), check_dtype=False
     )
     assert again(forks, small) == set()
     assert again(forks, small, "--redo", "all") == {"a.mp4", "b.mp4", "class"}
-    assert {p.name for p in film.iterdir()} == {"segments.csv", "timeline.csv", "annotated.mp4", "item.json"}
+    assert {p.name for p in film.iterdir()} == FILM
 
 
 def test_inputs_that_vanish_leave_their_results(forks: Forks, small: Path) -> None:

@@ -30,7 +30,7 @@ _AROUND = 1.45
 
 #: By how much an emotion must be stronger than in the picture that is kept: a face that slowly brightens is not cut
 #: out of every frame, and a picture is at most this far from the true maximum.
-_STRONGER = 0.02
+_STRONGER = 0.03
 
 #: Faces with pictures: those that were seen longest. Twice as many are remembered meanwhile.
 MOST_FACES = 100

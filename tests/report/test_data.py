@@ -71,7 +71,7 @@ def test_previews_show_the_strongest_moments_of_the_steady_timeline(made: Made) 
     for preview in faces:
         row = steady[(steady["frame"] == preview.frame) & (steady["face_id"] == preview.face_id)].iloc[0]
         assert preview.probability == pytest.approx(row[preview.emotion], abs=1e-5)
-        assert strongest.loc[(preview.face_id, preview.emotion), preview.emotion] - preview.probability < 0.0201
+        assert strongest.loc[(preview.face_id, preview.emotion), preview.emotion] - preview.probability < 0.0301
         picture = cv2.imread(str(folder / "previews" / preview.file))
         assert picture.shape == (160, 160, 3)
     thumbnail = next(p for p in read_previews(folder) if p.emotion is None)
@@ -90,7 +90,7 @@ def test_a_face_is_cut_out_where_it_is(tmp_path: Path) -> None:
     with FilmPreviews(tmp_path / "previews") as previews:
         previews.write(Frame(0, 0.0, ArrayPicture(image)), [seen(0, 0.9, Box(450, 100, 100, 100))])
         previews.write(Frame(1, 0.1, ArrayPicture(image)), [seen(1, 0.8, Box(-40, -40, 90, 90))])  # partly outside
-        previews.write(Frame(2, 0.2, ArrayPicture(image * 0)), [seen(0, 0.915, Box(450, 100, 100, 100))])  # no stronger
+        previews.write(Frame(2, 0.2, ArrayPicture(image * 0)), [seen(0, 0.92, Box(450, 100, 100, 100))])  # no stronger
     cut = cv2.imread(str(tmp_path / "previews/0-happy.jpg"))
     assert cut.shape[0] == cut.shape[1]
     reds = cut[:, :, 2] > 128

@@ -110,12 +110,18 @@ def cli() -> None:
     help="Do again what is done: what failed, or everything (after a change of options, too).",
 )
 @_options(AnalyzeOptions)
+@click.option(
+    "--participants",
+    type=_FILE,
+    help="Compare people and conditions: a CSV with the columns item, participant, condition (and face_id).",
+)
 @click.option("--quiet", is_flag=True, help="No progress; errors and warnings only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the totals as JSON on stdout.")
 def analyze(
     inputs: tuple[Path, ...],
     out: Path,
     redo: Literal["failed", "all"] | None,
+    participants: Path | None,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -136,7 +142,7 @@ def analyze(
         from fermedia.runs.progress import Progress
 
         with Progress(quiet) as progress:
-            totals = run_batch(list(inputs), out, chosen, redo=redo, progress=progress)
+            totals = run_batch(list(inputs), out, chosen, redo=redo, participants=participants, progress=progress)
     if as_json:
         click.echo(json.dumps(totals.record()))
     elif not quiet:
@@ -159,6 +165,31 @@ def status(out: Path, as_json: bool) -> int:
     if not found.complete:
         return EXIT_FAILED
     return EXIT_SOME_FAILED if found.failures else 0
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, type=_FOLDER, metavar="DIR...")
+@click.option("--out", required=True, type=_FILE, help="The table: FILE.csv or FILE.parquet.")
+@click.option(
+    "--table",
+    type=click.Choice(["timeline", "segments", "summary"]),
+    default="timeline",
+    show_default=True,
+    help="Which of the runs' tables.",
+)
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def merge(folders: tuple[Path, ...], out: Path, table: str, quiet: bool) -> int:
+    """Join the tables of all items of runs of analyze into one file, with the columns run and item before the others.
+
+    DIR... are folders of results.
+    """
+    with _extra("--out FILE.parquet", "parquet"):
+        from fermedia.runs.merge import merge as join
+
+        count = join(folders, out, table)
+    if not quiet:
+        click.echo(f"{count} rows in {printable(str(out))}", err=True)
+    return 0
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fermedia.columns import SUMMARY_COLUMNS
@@ -35,6 +36,14 @@ def summary(timeline: pd.DataFrame, *, end: float | None = None, smooth: float =
         for about, rows in by_item(complete(timeline), end)
     ]
     return pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """summary.csv as a table: names as text, ``face_id`` too. Raises OSError."""
+    import pandas as pd
+
+    texts = dict.fromkeys(("item", "face_id", "emotion"), "str")
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], encoding="utf-8")
 
 
 def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smooth: float = 0.0) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 import numpy as np
 
 from fermedia.columns import TIMELINE_COLUMNS
-from fermedia.errors import DataError, MediaError
+from fermedia.errors import DataError, MediaError, MissingExtraError
 from fermedia.outputs.cells import plain
 from fermedia.types import EMOTIONS, Frame, Observation, valence
 from fermedia.vision.smooth import smooth
@@ -87,8 +87,10 @@ class TimelineWriter:
 def read_timeline(path: str | Path) -> pd.DataFrame:
     """A timeline as a table, its columns in the order of ``TIMELINE_COLUMNS``.
 
-    ``frame`` is int64, ``face_id`` Int64 (missing where there is no face), ``success`` and ``judged`` bool, ``source``
-    and ``emotion`` text, all else float64 (NaN where empty). Raises DataError if the file is missing or no timeline.
+    ``path`` is a timeline.csv or timeline.parquet, or timelines that ``fermedia merge`` joined, which have ``run`` and
+    ``item`` first. ``frame`` is int64, ``face_id`` Int64 (missing where there is no face), ``success`` and ``judged``
+    bool, names and ``emotion`` text, all else float64 (NaN where empty). Raises DataError if the file is missing or no
+    timeline, MissingExtraError for Parquet without pyarrow.
     """
     import pandas as pd
 
@@ -98,11 +100,16 @@ def read_timeline(path: str | Path) -> pd.DataFrame:
         | dict.fromkeys(("frame", "success", "judged"), "int64")
         | {"face_id": "Int64"}
     )
-    texts = {"source": str, "emotion": str}
+    texts = {"run": str, "item": str, "source": str, "emotion": str}
     try:
-        # A face may be called "NA" or "null" only by its file: nothing but an empty field is missing.
-        table = pd.read_csv(path, dtype=types | texts, keep_default_na=False, na_values=[""], encoding="utf-8")
-        table = table[list(TIMELINE_COLUMNS)]
+        if Path(path).suffix == ".parquet":
+            table = pd.read_parquet(path, engine="pyarrow").astype(types)
+        else:
+            # A face may be called "NA" or "null" only by its file: nothing but an empty field is missing.
+            table = pd.read_csv(path, dtype=types | texts, keep_default_na=False, na_values=[""], encoding="utf-8")
+        table = table[[name for name in ("run", "item") if name in table] + list(TIMELINE_COLUMNS)]
+    except ImportError as error:
+        raise MissingExtraError(f"reading {path}", "parquet") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except KeyError as error:

@@ -19,6 +19,7 @@ from fermedia.errors import MediaError, OutputError, UsageError
 from fermedia.files import shown
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
+from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
 from fermedia.runs import derive
@@ -95,17 +96,21 @@ def run_batch(
     *,
     progress: Progress,
     redo: Redo | None = None,
+    participants: Path | None = None,
     executor: Executor = in_process,
 ) -> Totals:
     """Analyse ``inputs`` into the folder ``out``, or go on with it; failures of single items are counted, not raised.
 
     What is finished, unchanged, and made with the same settings and models is not done again; nor is what failed,
-    unless ``redo`` says so. Raises UsageError where an input is missing or ``out`` holds other things or results of
+    unless ``redo`` says so. ``participants`` is the file that says who is seen where (``outputs.groups``).
+
+    Raises UsageError where an input is missing or that file is wrong, or ``out`` holds other things or results of
     other settings, ModelError where the model does not load, OutputError where ``out`` cannot be written any more, and
     KeyboardInterrupt, which says how to go on.
     """
     begun = time.monotonic()
     derive.check(options)
+    people = Participants.read(participants) if participants else None
     items = find_items(inputs, exclude=out, sequences=options.sequence_fps is not None)
     classifier = Classifier.load(options.model, options.labels)
     settings = made_with(options, classifier.sha256, classifier.labels, DETECTOR_FILES.values())
@@ -139,6 +144,8 @@ def run_batch(
             totals = Totals.of(ledger, earlier, time.monotonic() - begun)
             try:
                 folder.write_tables(keys)
+                if complaint := folder.write_groups(people):
+                    progress.note(complaint)
                 folder.write_record(record | {"state": state, "totals": totals.record()})
                 ledger.end(state)
                 write_report(out, items=False)

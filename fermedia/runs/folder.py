@@ -5,6 +5,7 @@
     DIR/items/<key>/...      an item's outputs, moved there by one rename when they are complete and on the disk
     DIR/ledger.jsonl         what is done (``runs.ledger``)
     DIR/summary.csv          of all finished items
+    DIR/participants.csv     means of people, DIR/conditions.csv of conditions, if somebody said who is who
     DIR/failures.csv         what could not be done
     DIR/data_dictionary.csv  what every column of every table is
     DIR/run.json             for people: the options, the models, the totals of the last run
@@ -24,11 +25,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from fermedia.columns import DICTIONARY_COLUMNS, FAILURES, SUMMARY_COLUMNS, dictionary
+from fermedia.columns import CONDITIONS, DICTIONARY_COLUMNS, FAILURES, PARTICIPANTS, SUMMARY_COLUMNS, dictionary
 from fermedia.errors import UsageError
 from fermedia.files import shown, whole_file, write_csv, write_json
 from fermedia.outputs.cells import cell
+from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.item import DESCRIPTION
+from fermedia.outputs.summary import read_summary
 from fermedia.runs.ledger import LEDGER, Ledger, Outcome
 
 RUN = "run.json"
@@ -99,6 +102,22 @@ class RunFolder:
         failures = ([cell(f.item), f.stage, cell(f.error)] for o in ordered for f in o.failures)
         write_csv(self.path / "failures.csv", FAILURES.names, failures)
         write_csv(self.path / "data_dictionary.csv", DICTIONARY_COLUMNS, dictionary())
+
+    def write_groups(self, participants: Participants | None) -> str | None:
+        """participants.csv and conditions.csv from summary.csv; neither if nobody says who is who now.
+
+        Gives what of the participants and of the items did not match, if anything.
+        """
+        paths = [self.path / f"{table.name}.csv" for table in (PARTICIPANTS, CONDITIONS)]
+        if participants is None:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            return None
+        *tables, complaint = participants.compare(read_summary(self.path / "summary.csv"))
+        for path, table in zip(paths, tables, strict=True):
+            with whole_file(path) as temporary:
+                table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+        return complaint
 
     def write_record(self, record: dict[str, Any]) -> None:
         """run.json."""

@@ -69,6 +69,10 @@ class Progress:
                 f"{rate:.1f} frames/s"
             )
 
+    def note(self, line: str) -> None:
+        """Say something that is no failure but should not be missed."""
+        self._say(f"fermedia: {line}", always=True)
+
     def _say(self, line: str, always: bool = False) -> None:
         if always or not self.quiet:
             tqdm.write(printable(line), file=sys.stderr)

@@ -1,0 +1,157 @@
+"""What is made of finished runs: merged tables, figures, groups."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image as PIL
+
+import fermedia
+from fermedia.cli import cli
+from fermedia.columns import MERGED, SUMMARY_COLUMNS, TIMELINE_COLUMNS
+from fermedia.errors import FermediaError, OutputError, UsageError
+from tests.films import astronaut, moving_faces, numbered, write_film
+
+
+def run(*arguments: str | Path) -> Result:
+    """The command, in this process; what ``main`` would turn into a line is raised."""
+    done = CliRunner().invoke(cli, [str(a) for a in arguments], standalone_mode=False)
+    if isinstance(done.exception, FermediaError):
+        raise done.exception
+    assert done.exception is None, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    write_film(folder / "face $x$.mp4", moving_faces(24, (240, 180)))
+    write_film(folder / "=none.mp4", numbered(5, (160, 120)))
+    (folder / "class").mkdir()
+    for name in ("b 10.jpg", "b 9.jpg"):
+        PIL.fromarray(astronaut()[:256, 96:352]).save(folder / "class" / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "results"
+    run("analyze", recordings, "--out", out, "--no-video", "--quiet")
+    return out
+
+
+@pytest.fixture
+def another(results: Path, tmp_path: Path) -> Path:
+    """A second run of the same name and content elsewhere."""
+    return Path(shutil.copytree(results, tmp_path / "results"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_timelines_of_runs_become_one(results: Path, another: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"all.{suffix}"
+    run("merge", results, another, "--out", out)
+    merged = fermedia.read_timeline(out)
+    assert tuple(merged.columns) == ("run", "item", *TIMELINE_COLUMNS)
+    assert merged["run"].unique().tolist() == [str(results), str(another)]  # of one name, hence their paths
+    assert merged["item"].unique().tolist() == ["./=none.mp4", "class/photos", "face $x$.mp4"]
+    parts = {
+        key: fermedia.read_timeline(results / "items" / key / "timeline.csv")
+        for key in ("class/photos", "face $x$.mp4")
+    }
+    for (_, item), rows in merged.groupby(["run", "item"]):
+        if item in parts:
+            ours = rows[list(TIMELINE_COLUMNS)].reset_index(drop=True)
+            pd.testing.assert_frame_equal(ours, parts[item], check_dtype=False)
+    assert fermedia.summary(merged).groupby("run")["item"].nunique().tolist() == [3, 3]
+
+
+def test_the_merged_csv_has_the_very_text_of_the_timelines(results: Path, tmp_path: Path) -> None:
+    run("merge", results, "--out", tmp_path / "all.csv", "--quiet")
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[1] == "face $x$.mp4"]
+    with (results / "items/face $x$.mp4/timeline.csv").open(newline="") as file:
+        assert [row[2:] for row in rows] == list(csv.reader(file))[1:]
+    assert {row[0] for row in rows} == {"results"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_summaries_and_segments_too(results: Path, tmp_path: Path, suffix: str) -> None:
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}[suffix]
+    run("merge", results, "--table", "summary", "--out", tmp_path / f"s.{suffix}")
+    table = read(tmp_path / f"s.{suffix}")
+    assert tuple(table.columns) == ("run", *SUMMARY_COLUMNS)
+    assert table["item"].tolist() == pd.read_csv(results / "summary.csv")["item"].tolist()
+    run("merge", results, "--table", "segments", "--out", tmp_path / f"g.{suffix}")
+    segments = read(tmp_path / f"g.{suffix}")
+    film = results / "items/face $x$.mp4"
+    ours = fermedia.segments(fermedia.read_timeline(film / "timeline.csv"), end=0.96)
+    assert segments.drop(columns=[column.name for column in MERGED]).to_numpy().tolist() == ours.to_numpy().tolist()
+
+
+def test_wrong_merges_say_what_is_wrong(results: Path, another: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        ([results, "--out", tmp_path / "all.xlsx"], "must end in .csv or .parquet"),
+        ([results, tmp_path, "--out", tmp_path / "all.csv"], "holds no results of fermedia"),
+        ([results, results, "--out", tmp_path / "all.csv"], "given twice"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run("merge", *arguments)
+    path = another / "items/face $x$.mp4/timeline.csv"
+    path.write_text("source,frame\n")
+    with pytest.raises(UsageError, match="has other columns"):
+        run("merge", another, "--out", tmp_path / "all.csv")
+    (another / "items/class/photos/item.json").unlink()
+    with pytest.raises(UsageError, match="gone or damaged"):
+        run("merge", another, "--out", tmp_path / "all.csv")
+    assert not (tmp_path / "all.csv").exists()
+    with pytest.raises(OutputError, match="cannot be written"):
+        run("merge", results, "--out", results / "run.json" / "all.csv")
+
+
+def test_a_run_has_its_figures(another: Path) -> None:
+    said = run("plot", another).output
+    assert "figures of 3 items" in said
+    made = {str(p.relative_to(another)) for p in another.rglob("plots/*")}
+    films = {
+        f"items/{key}/plots/{name}" for key in ("face $x$.mp4", "=none.mp4") for name in ("timeline", "distribution")
+    }
+    names = films | {"items/class/photos/plots/distribution", "plots/heatmap"}
+    assert made == {name + suffix for name in names for suffix in (".png", ".svg")}
+    assert "face $x$.mp4" in (another / "items/face $x$.mp4/plots/timeline.svg").read_text()
+    with pytest.raises(UsageError, match="holds no results"):
+        run("plot", another / "items")
+
+
+def test_figures_do_not_make_a_finished_item_unfinished(recordings: Path, another: Path) -> None:
+    run("plot", another, "--quiet")
+    inode = os.stat(another / "items/face $x$.mp4/item.json").st_ino
+    run("analyze", recordings, "--out", another, "--no-video", "--quiet")
+    assert os.stat(another / "items/face $x$.mp4/item.json").st_ino == inode
+
+
+def test_participants_bring_tables_and_take_them_away(recordings: Path, another: Path, tmp_path: Path) -> None:
+    who = tmp_path / "who.csv"
+    who.write_text("item,participant,condition\nface $x$.mp4,Ana,before\nclass/photos,Ben,before\nother.mp4,C,after\n")
+    command = ("analyze", recordings, "--out", another, "--no-video", "--quiet")
+    said = run(*command, "--participants", who).output
+    assert said == "fermedia: who.csv names what the results do not hold: other.mp4, and leaves out =none.mp4\n"
+    people = pd.read_csv(another / "participants.csv")
+    assert people["participant"].tolist() == ["Ana", "Ben"]
+    summary = pd.read_csv(another / "summary.csv").set_index(["item", "face_id"])
+    assert people["happy_mean"][0] == summary.loc[("face $x$.mp4", "all"), "happy_mean"]
+    conditions = pd.read_csv(another / "conditions.csv")
+    assert set(conditions["condition"]) == {"before"}
+    assert (conditions["participants"] == 2).all()
+    run(*command)
+    assert not (another / "participants.csv").exists()
+    assert not (another / "conditions.csv").exists()
+    who.write_text("item,who\n")
+    with pytest.raises(UsageError, match="has no column participant, condition"):
+        run("analyze", recordings, "--out", tmp_path / "new", "--participants", who)
+    assert not (tmp_path / "new").exists()

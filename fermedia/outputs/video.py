@@ -20,8 +20,10 @@ from fermedia.outputs.drawing import Painter
 from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
 from fermedia.types import Frame, MediaInfo, Observation
 
-#: x264's quality: near to transparent for most films, at about the size of a phone's recording.
-QUALITY = {"crf": "20", "preset": "veryfast"}
+#: x264's quality: near to transparent for most films, at about the size of a phone's recording. The number of its threads
+#: changes the film, and so do its own choices by the processor (of which one, mbtree's for AVX2, reads memory that
+#: nobody wrote: small films then came out different from run to run). So neither follows the machine.
+QUALITY = {"crf": "20", "preset": "veryfast", "threads": "4", "x264-params": "cpu-independent=1"}
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000

@@ -8,12 +8,14 @@
     DIR/failures.csv      what could not be done
     DIR/run.json          for people: the options, the models, the totals of the last run
     DIR/.working-*        what is being made; of no use after a crash, and removed by the next run
+    DIR/.spans/...        finished spans of long films that are not finished (``runs.spans``)
 """
 
 from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -31,7 +33,7 @@ from fermedia.runs.ledger import LEDGER, Failure, Ledger, Outcome
 RUN = "run.json"
 #: The file that says that a folder is an item's.
 DESCRIPTION = "item.json"
-_WORKING = ".working-"
+_WORKING, _SPANS = ".working-", ".spans"
 
 
 class RunFolder:
@@ -76,6 +78,14 @@ class RunFolder:
         if self._staging is None:
             self._staging = Path(tempfile.mkdtemp(dir=self.path, prefix=_WORKING))
         return self._staging
+
+    def spans(self, key: str) -> Path:
+        """Where the finished spans of a long film wait for the others, from run to run."""
+        return self.path / _SPANS / hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
+
+    def forget_spans(self) -> None:
+        """They are of other settings, or all films are finished."""
+        shutil.rmtree(self.path / _SPANS, ignore_errors=True)
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether the outputs of ``outcome`` are there as they were made."""

@@ -41,8 +41,9 @@ from fermedia.vision.smooth import steadied
 #: Decoded frames that may wait to be looked at.
 _AHEAD = 4
 
-#: Called once with the expected number of frames (None if unknown), then with 1 after every frame.
-OnFrames = Callable[[int | None, int], None]
+#: Called once with the expected number of frames (None if unknown), then with 1 after every frame, or with the shares
+#: of it that are done.
+OnFrames = Callable[[int | None, float], None]
 
 
 @dataclass

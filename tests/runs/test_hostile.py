@@ -15,8 +15,8 @@ from PIL import Image as PIL
 
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
+from fermedia.runs.agenda import Task
 from fermedia.runs.batch import run_batch
-from fermedia.runs.execute import Task
 from fermedia.runs.folder import RunFolder
 from fermedia.runs.ledger import LEDGER, Outcome
 from fermedia.runs.progress import Progress

@@ -18,7 +18,8 @@ from PIL import Image as PIL
 
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
-from fermedia.runs.execute import Task, work
+from fermedia.runs.agenda import Job, Task
+from fermedia.runs.execute import work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import LEDGER, Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
@@ -294,12 +295,14 @@ fermedia.runs.item.VideoReader = Pause
 
 def test_a_task_that_a_worker_died_over_can_be_done_by_another(twenty: Path, tmp_path: Path) -> None:
     (item,) = find_items([twenty / "film 1.mp4"])
-    task = pickle.loads(pickle.dumps(Task(item, tmp_path / "staging", tmp_path / "items" / "film 1.mp4")))
+    task = pickle.loads(
+        pickle.dumps(Task(item, tmp_path / "staging", tmp_path / "items" / "film 1.mp4", tmp_path / "spans"))
+    )
     task.staging.mkdir()
     (task.staging / "annotated.mp4").write_text("half of it")
     (task.staging / "other").write_text("of another attempt")
     with Engine(AnalyzeOptions(video=False)) as engine:
-        outcome = work(engine, task, lambda *_: None)
+        outcome = work(engine, Job(task), lambda *_: None)
     assert set(outcome.outputs) == {path.name for path in task.place.iterdir()} == {"timeline.csv", "item.json"}
     assert outcome.failures == ()
     assert pickle.loads(pickle.dumps(outcome)) == outcome

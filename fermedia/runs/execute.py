@@ -14,12 +14,13 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
 from fermedia.outputs.summary import summarize
 from fermedia.outputs.timeline import read_timeline
-from fermedia.runs.agenda import Agenda, Job, Result, Task
+from fermedia.runs.agenda import Agenda, Job, Result, Split, Task
 from fermedia.runs.folder import outputs
-from fermedia.runs.item import Engine, OnFrames
+from fermedia.runs.item import Engine, ItemResult, OnFrames, noted
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
 from fermedia.runs.source import Source
+from fermedia.runs.spans import LongFilm
 
 #: Does tasks with the options given, showing them on the display. A generator: closing it gives up what is left. Raises
 #: what is no item's fault, as ModelError.
@@ -38,22 +39,31 @@ def in_process(options: AnalyzeOptions, tasks: Iterable[Task], progress: Progres
 
 def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
     """Do one job. What fails is in the outcome; raises only what is not the item's fault (ModelError ...)."""
-    return _whole(engine, job.task, on_frames)
+    task = job.task
+    if job.step == "begin" and (split := LongFilm(engine, task).begin(on_frames)):
+        return split
+    if job.step in ("begin", "whole"):
+        shutil.rmtree(task.staging, ignore_errors=True)  # of a worker that died over it
+        source = Source.of(task.item)
+        return _outcome(engine, task, engine.run(task.item, task.staging, task.place, on_frames), source)
+    result = ItemResult(task.item)
+    following: Split | None = None
+    film = LongFilm(engine, task)
+    with noted(result):
+        following = film.step(job, result, on_frames)
+    return _outcome(engine, task, result, film.source()) if result.folder or result.failures else following
 
 
-def _whole(engine: Engine, task: Task, on_frames: OnFrames) -> Outcome:
-    shutil.rmtree(task.staging, ignore_errors=True)  # of a worker that died over it
-    source = Source.of(task.item)
-    result = engine.run(task.item, task.staging, task.place, on_frames)
+def _outcome(engine: Engine, task: Task, result: ItemResult, source: Source) -> Outcome:
     made: dict[str, int] = {}
     summary = ""
     if result.folder is not None:
         made = outputs(result.folder)
         timeline = read_timeline(result.folder / "timeline.csv")
-        table = summarize(timeline, cell(str(task.item.key)), result.end, engine.options.smooth)
+        table = summarize(timeline, cell(task.key), result.end, engine.options.smooth)
         summary = table.to_csv(index=False, header=False, float_format="%.6f", lineterminator="\n")
     return Outcome(
-        key=str(task.item.key),
+        key=task.key,
         kind=task.item.kind,
         source=source,
         outputs=made,

@@ -69,8 +69,7 @@ class JoinedFilm(FilmWriter):
             durations = dict(zip(shown, [*steps, self._last_step(shown, last_duration)], strict=True))
             # So many packets come before their turn; that long before the first picture decoding begins.
             delay = max(number - bisect_left(shown, ticks) for number, ticks in enumerate(coded))
-            step = steps[0] if steps else 1
-            early = [shown[0] - (delay - number) * step for number in range(delay)]
+            early = [ticks - shown[delay] + shown[0] for ticks in shown[:delay]]
             with av.open(str(spans[0])) as first:
                 self._template = first.streams.video[0]
                 self._begin(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def in_parts(path: Path, sampling: Sampling) -> tuple[list[tuple[Any, ...]], int
     keys = [number for _, _, number in index.keys if numbers.start < number < numbers.stop]
     edges = [numbers.start, *keys[1::2], numbers.stop]
     found = []
-    for begin, end in reversed(list(zip(edges, edges[1:], strict=False))):
+    for begin, end in reversed(list(pairwise(edges))):
         with SpanReader(path) as reader:
             wanted = sampled[begin - numbers.start : end - numbers.start]
             found = [about(frame) for frame in reader.part(index, range(begin, end), wanted)] + found

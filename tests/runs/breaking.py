@@ -72,3 +72,13 @@ def _over_a_film(what: Callable[[], object]) -> None:
         first(self)
 
     VideoReader._open = opened  # type: ignore[method-assign]
+
+
+#: Lengths in seconds from which on films are divided, and of their spans, for short films.
+SPANS = "import fermedia.runs.spans\nfermedia.runs.spans.LONG, fermedia.runs.spans.SPAN = 1.0, 0.7\n"
+
+
+def dividing(*arguments: Any) -> None:
+    """Works films of over a second in spans."""
+    exec(SPANS, {})
+    telling(*arguments)

@@ -125,6 +125,10 @@ class Agenda:
         self._suspects.append(job)
         return None
 
+    def lost(self, job: Job) -> None:
+        """It was nobody's fault: the job is to be done again."""
+        self._ready.appendleft(job)
+
     def failed(self, job: Job, why: str) -> Outcome | None:
         """A job is given up, and with it its task, whose outcome this gives."""
         if not self._counts(job):

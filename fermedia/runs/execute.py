@@ -40,18 +40,19 @@ def in_process(options: AnalyzeOptions, tasks: Iterable[Task], progress: Progres
 def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
     """Do one job. What fails is in the outcome; raises only what is not the item's fault (ModelError ...)."""
     task = job.task
-    if job.step == "begin" and (split := LongFilm(engine, task).begin(on_frames)):
-        return split
-    if job.step in ("begin", "whole"):
-        shutil.rmtree(task.staging, ignore_errors=True)  # of a worker that died over it
-        source = Source.of(task.item)
-        return _outcome(engine, task, engine.run(task.item, task.staging, task.place, on_frames), source)
     result = ItemResult(task.item)
-    following: Split | None = None
+    split: Split | None = None
     film = LongFilm(engine, task)
-    with noted(result):
-        following = film.step(job, result, on_frames)
-    return _outcome(engine, task, result, film.source()) if result.folder or result.failures else following
+    if job.step != "whole":
+        with noted(result):
+            split = film.begin(on_frames) if job.step == "begin" else film.step(job, result, on_frames)
+        if result.folder or result.failures:
+            return _outcome(engine, task, result, film.source())
+        if split or job.step != "begin":
+            return split
+    shutil.rmtree(task.staging, ignore_errors=True)  # of a worker that died over it
+    source = Source.of(task.item)
+    return _outcome(engine, task, engine.run(task.item, task.staging, task.place, on_frames), source)
 
 
 def _outcome(engine: Engine, task: Task, result: ItemResult, source: Source) -> Outcome:

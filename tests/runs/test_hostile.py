@@ -249,7 +249,8 @@ NAMES = (
 )
 
 
-def test_names_of_every_kind(forks: Forks, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_names_of_every_kind(forks: Forks, tmp_path: Path, workers: str) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     film = write_film(tmp_path / "film.mp4", numbered(2, (160, 120)))
@@ -260,7 +261,7 @@ def test_names_of_every_kind(forks: Forks, tmp_path: Path) -> None:
         if len(name) < 255:
             place.with_name(place.name.replace(".mp4", ".png")).write_bytes((tmp_path / "picture.png").read_bytes())
     (folder / "=bad.mov").write_text("no film")
-    status, said = forks.run("analyze", folder, "--out", out)
+    status, said = forks.run("analyze", folder, "--out", out, "--workers", workers)
     assert status == 3
     assert "Traceback" not in said
     made = {os.fsencode(path.name) for path in (out / "items").iterdir()}

@@ -15,8 +15,8 @@ from fermedia.runs.ledger import Outcome
 #: Seconds between two plain lines that say how far the run is.
 PLAIN_EVERY = 30.0
 
-#: Steps of the bar.
-_STEPS = 1000
+#: Steps of the bar, and the share from which on a guess at the time left is worth showing.
+_STEPS, _GUESSED = 1000, 0.02
 
 
 @dataclass
@@ -66,6 +66,8 @@ class Progress:
 
     def frames(self, key: str, expected: int | None, done: float) -> None:
         """Frames of an item are done; ``expected`` is how many it has, said once."""
+        if not self._begun and not self._items:
+            self._since = time.monotonic()  # the models are loaded
         begun = self._begun.setdefault(key, _Begun())
         begun.expected = expected or begun.expected
         begun.done += done
@@ -105,7 +107,7 @@ class Progress:
         if self._frames and seconds:
             parts.append(f"{self._frames / seconds:.1f} frames/s")
         share = self._share()
-        if share > 0:
+        if share > _GUESSED:
             parts.append(f"about {tqdm.format_interval(int(seconds * (1 - share) / share))} left")
         if self._failures:
             parts.append(f"{self._failures} failed")

@@ -198,7 +198,10 @@ class VideoReader:
                 self._failure = _words(error)
                 frames = []
             for frame in frames:
-                self._errors += begun and frame.is_corrupt
+                if begun and frame.is_corrupt:
+                    if at_once:  # several threads conceal damage now in this way, now in that
+                        raise _DamagedError
+                    self._errors += 1
                 yield frame
             if packet is None:
                 return

@@ -18,11 +18,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,13 +39,17 @@ from fermedia.runs.ledger import Failure
 from fermedia.runs.packed import Found, Unseen, load, pack_found, pack_seen, save, unpack_found, unpack_seen
 from fermedia.runs.source import Source
 from fermedia.threads import ahead
-from fermedia.types import Frame
+from fermedia.types import Frame, MediaInfo
 from fermedia.vision.observe import Seen, followed
 from fermedia.vision.smooth import steadied
 
 #: Films longer than this are divided, into spans of this length or more, each from a key frame on. Seconds of the film.
 #: Whoever changes them changes the method (``runs.settings``).
 LONG, SPAN = 600.0, 120.0
+
+
+#: What is known of a film when its people have been followed.
+_KNOWN = ("frames", "analysed", "with_face", "faces", "end", "seconds")
 
 
 @dataclass(frozen=True)
@@ -170,35 +173,21 @@ class LongFilm:
 
     def _follow(self, plan: Plan, result: ItemResult) -> Split:
         begun = time.monotonic()
-        with SpanReader(self._path) as reader:
-            painter = Painter(reader.info.width, reader.info.height)
-        memory: Memory = []
-        before: Memory = []
-        last: Found = None
-        starts = {numbers.start: span for span, numbers in enumerate(plan.spans)}
-        span, drawn = 0, [last]
-        duration: float | None = None
+        draws, duration = self._options.video, None
+        info = self._info()
+        drawings = _Drawings(Painter(info.width, info.height), plan.spans, self._save_drawings)
         with TimelineWriter(self._folder / "timeline.csv", str(self._path)) as timeline:
-            steady_frames = steadied(followed(self._seen(plan, result)), self._options.smooth if self._draws else 0)
-            for frame, raw, steady in steady_frames:
+            looked = followed(self._seen(plan, result))
+            for frame, raw, steady in steadied(looked, self._options.smooth if draws else 0):
                 timeline.write(frame, raw)
                 result.add(frame, raw)
                 duration = frame.duration
-                if frame.index in starts:
-                    if frame.index > plan.spans[0].start:
-                        self._save_drawn(span, drawn, before)
-                    span, drawn, before = starts[frame.index], [last], memory
-                drawn.append(steady)
-                if self._draws and steady is not None:
-                    memory, last = painter.memory(), steady
-                    painter.pass_over(steady)
-        self._save_drawn(span, drawn, before)
+                if draws:
+                    drawings.add(frame.index, steady)
         result.seconds += time.monotonic() - begun
-        counts = ("frames", "analysed", "with_face", "faces", "end", "seconds")
-        write_json(
-            self._folder / "followed.json", {name: getattr(result, name) for name in counts} | {"duration": duration}
-        )
-        todo = [n for n in range(len(plan.spans)) if self._draws and not self._drawn(n).exists()]
+        known = {name: getattr(result, name) for name in _KNOWN}
+        write_json(self._folder / "followed.json", known | {"duration": duration})
+        todo = [n for n in range(len(plan.spans)) if draws and not self._drawn(n).exists()]
         return Split(tuple(Job(self._task, "draw", n) for n in todo), Job(self._task, "join"))
 
     def _draw(self, plan: Plan, span: int, on_frames: OnFrames) -> None:
@@ -221,19 +210,18 @@ class LongFilm:
 
     def _join(self, plan: Plan, result: ItemResult) -> None:
         begun = time.monotonic()
-        counts = json.loads((self._folder / "followed.json").read_text())
-        duration = counts.pop("duration")
-        for name, value in counts.items():
-            setattr(result, name, value)
+        known = json.loads((self._folder / "followed.json").read_text())
+        for name in _KNOWN:
+            setattr(result, name, known[name])
         staging, options, info = self._task.staging, self._options, self._info()
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         shutil.copyfile(self._folder / "timeline.csv", staging / "timeline.csv")
         spans = range(len(plan.spans))
-        if self._draws:
+        if self._options.video:
             film = JoinedFilm(staging / "annotated.mp4", self._path, info, options.start, options.end)
             with film:
-                film.join([self._file("film", n) for n in spans], duration)
+                film.join([self._file("film", n) for n in spans], known["duration"])
             result.seconds += sum(json.loads(self._drawn(n).read_text())["seconds"] for n in spans)
             if film.warning:
                 text = f"{shown(self._path)}: {film.warning}"
@@ -246,17 +234,13 @@ class LongFilm:
 
     # -- their files ------------------------------------------------------------------------------------------------
 
-    @property
-    def _draws(self) -> bool:
-        return self._options.video
-
     def _file(self, what: str, span: int) -> Path:
         return self._folder / f"{what}-{span:03}.{'nut' if what == 'film' else 'npz'}"
 
     def _drawn(self, span: int) -> Path:
         return self._file("film", span).with_suffix(".json")
 
-    def _info(self) -> Any:
+    def _info(self) -> MediaInfo:
         with VideoReader(self._path) as reader:
             return reader.info
 
@@ -271,9 +255,35 @@ class LongFilm:
             result.seconds += float(stored["seconds"])
             yield from unpack_seen(stored)
 
-    def _save_drawn(self, span: int, found: list[Found], memory: Memory) -> None:
-        if self._draws:
-            save(self._file("steady", span), memory=json.dumps(memory), **pack_found(found))
+    def _save_drawings(self, span: int, memory: Memory, found: Sequence[Found]) -> None:
+        save(self._file("steady", span), memory=json.dumps(memory), **pack_found(found))
+
+
+class _Drawings:
+    """Gathers what is to be drawn, span by span, with what its painter must know of the frames before.
+
+    That is the painter's memory before the last analysed frame, and what was seen in that: the first of what is saved.
+    """
+
+    def __init__(
+        self, painter: Painter, spans: Sequence[range], save: Callable[[int, Memory, Sequence[Found]], None]
+    ) -> None:
+        self._painter, self._save = painter, save
+        self._ends = {numbers.stop - 1: span for span, numbers in enumerate(spans)}
+        self._memory: Memory = []
+        self._last: Found = None
+        self._before = self._memory
+        self._span: list[Found] = [self._last]
+
+    def add(self, number: int, found: Found) -> None:
+        """The next frame."""
+        self._span.append(found)
+        if found is not None:
+            self._memory, self._last = self._painter.memory(), found
+            self._painter.pass_over(found)
+        if number in self._ends:
+            self._save(self._ends[number], self._before, self._span)
+            self._before, self._span = self._memory, [self._last]
 
 
 def _divided(index: FilmIndex, numbers: range, time_of: Callable[[int], float]) -> Iterator[range]:

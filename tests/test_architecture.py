@@ -39,6 +39,7 @@ ROOMS = {
     "tensorflow": {"training.fit", "training.export", "training.session"},
     "keras": {"training.fit", "training.export", "training.network"},
     "matplotlib": {"training.plots"},
+    "ray": {"runs.cluster"},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -373,3 +374,12 @@ def test_many_items_cost_one_row_each_and_the_tables_are_written_once(
     (out / "items/7.mp4/item.json").unlink()
     run_again(folder, out, counting)
     assert counting.done == [400, 1]
+
+
+@pytest.mark.slow
+def test_spoilt_files_by_the_hundred(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "fuzz.py"
+    command = [sys.executable, str(script), "--count", "300", "--seed", "5", "--keep", str(tmp_path / "found")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "300 mutations, 0 offences" in done.stdout

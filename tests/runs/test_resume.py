@@ -167,19 +167,19 @@ def test_killed_at_a_step_and_continued(
 
 
 def killed_and_continued(
-    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float]
+    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float], *options: str
 ) -> int:
     """Run over the twenty until it ends, killed up to ``kills`` times; gives the number of kills that hit."""
     hits = 0
     while hits < kills:
-        child = forks.start("analyze", twenty, "--out", out, "--quiet")
+        child = forks.start("analyze", twenty, "--out", out, "--quiet", *options)
         time.sleep(moments())
         child.kill()
         if child.wait() != -signal.SIGKILL:
             break
         hits += 1
     else:
-        assert forks.run("analyze", twenty, "--out", out)[0] == 3
+        assert forks.run("analyze", twenty, "--out", out, *options)[0] == 3
     assert results(out) == results(undisturbed)
     assert not list(out.glob(".*"))
     return hits
@@ -195,13 +195,18 @@ def test_killed_at_random_moments_and_continued(forks: Forks, twenty: Path, undi
 
 
 @pytest.mark.slow
-def test_killed_fifty_times(forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_killed_fifty_times(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     chance = random.Random(5)
     hits = rounds = 0
+    longest = 9.0 if options else 3.0  # workers have to start first
     while hits < 50:
         rounds += 1
+        out = tmp_path / str(rounds)
         hits += killed_and_continued(
-            forks, twenty, undisturbed, tmp_path / str(rounds), 50 - hits, lambda: chance.uniform(0.0, 3.0)
+            forks, twenty, undisturbed, out, 50 - hits, lambda: chance.uniform(0.0, longest), *options
         )
 
 

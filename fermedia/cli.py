@@ -19,7 +19,7 @@ import click
 import fermedia
 from fermedia.errors import FermediaError, UsageError
 from fermedia.files import printable
-from fermedia.options import AnalyzeOptions, Options, TrainOptions
+from fermedia.options import AnalyzeOptions, Options, RunOptions, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -110,6 +110,7 @@ def cli() -> None:
     help="Do again what is done: what failed, or everything (after a change of options, too).",
 )
 @_options(AnalyzeOptions)
+@_options(RunOptions)
 @click.option(
     "--participants",
     type=_FILE,
@@ -136,13 +137,23 @@ def analyze(
     """
     from fermedia.runs.interrupt import ended_promptly
 
+    running = RunOptions(**{item.name: options.pop(item.name) for item in fields(RunOptions)})
     chosen = AnalyzeOptions(**options)
     with ended_promptly(EXIT_INTERRUPTED, "to go on, give the same command again"):
         from fermedia.runs.batch import run_batch
         from fermedia.runs.progress import Progress
+        from fermedia.runs.workers import executor
 
         with Progress(quiet) as progress:
-            totals = run_batch(list(inputs), out, chosen, redo=redo, participants=participants, progress=progress)
+            totals = run_batch(
+                list(inputs),
+                out,
+                chosen,
+                redo=redo,
+                participants=participants,
+                progress=progress,
+                executor=executor(running),
+            )
     if as_json:
         click.echo(json.dumps(totals.record()))
     elif not quiet:

@@ -37,3 +37,7 @@ class MissingExtraError(FermediaError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f'{what} needs packages that are not installed; run: pip install "fermedia[{extra}]"')
+
+
+class WorkerError(FermediaError):
+    """The processes or machines that should do the work cannot."""

@@ -143,6 +143,36 @@ class AnalyzeOptions(Sampling):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """How the work of ``analyze`` is done. Nothing here changes a result."""
+
+    workers: int | None = _option(
+        None,
+        "Processes that share the work, each with several threads. If not given: half the processors, as far as the "
+        "memory goes (1.5 GB each); for a single input none, as with 0: then this process does it.",
+        _not_negative,
+        metavar="N",
+    )
+    timeout: float | None = _option(
+        None,
+        "Give up an item (of a film of over ten minutes: a part of it) that takes longer.",
+        _positive,
+        metavar="SECONDS",
+    )
+    executor: str = _option("local", "Who does the work: this machine, or a Ray cluster.", choices=("local", "ray"))
+    ray_address: str | None = _option(
+        None, "The cluster's address, with --executor ray; if not given, the one that Ray knows of.", metavar="ADDRESS"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ray_address is not None and self.executor != "ray":
+            raise UsageError("--ray-address needs --executor ray")
+        if self.timeout is not None and self.workers == 0:
+            raise UsageError("--timeout needs a process that can be ended; give --workers 1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions(Options):
     """Everything that decides what a training makes of its data. Written into the checkpoint and the card."""
 

@@ -19,9 +19,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+#: How many processors this process keeps to; None for all there are. See ``keep_to``.
+_kept: int | None = None
+
+
 def cores() -> int:
     """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return there if _kept is None else min(there, _kept)
+
+
+def keep_to(count: int) -> None:
+    """Use no more processors than so many from now on, because others work beside this process."""
+    global _kept
+    _kept = max(1, count)
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T]:

@@ -24,12 +24,22 @@ TRAINING_MAY_USE = {"vision", "types", "errors", "options", "files", "training"}
 
 #: Where each heavy library may be imported.
 ROOMS = {
-    "av": {"media.frames", "media.video", "media.sequence", "outputs.audio", "outputs.video", "runs.demo"},
+    "av": {
+        "media.frames",
+        "media.video",
+        "media.spans",
+        "media.sequence",
+        "outputs.audio",
+        "outputs.video",
+        "outputs.joined",
+        "runs.demo",
+    },
     "mediapipe": {"vision.detect"},
     "ai_edge_litert": {"vision.classify"},
     "tensorflow": {"training.fit", "training.export", "training.session"},
     "keras": {"training.fit", "training.export", "training.network"},
     "matplotlib": {"training.plots", "outputs.plots"},
+    "ray": {"runs.cluster"},
 }
 
 

@@ -19,6 +19,7 @@ from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length
 from fermedia.media.frames import Upright, VideoPicture
 from fermedia.media.sampling import Chosen, exact
 from fermedia.options import Sampling
+from fermedia.threads import cores
 from fermedia.types import Frame, MediaInfo, Picture
 
 #: A film that ends earlier than its header says by more than this (seconds, and frames) has broken off.
@@ -29,6 +30,9 @@ _NOT_FILMS = {"concat", "concatf", "dash", "hls", "tty"}
 
 #: Formats that may begin anywhere: what cannot be decoded before their first key frame is no damage.
 _BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
+
+#: Threads that decode one film, at most; each holds some frames.
+_MOST_THREADS = 16
 
 
 class _DamagedError(Exception):
@@ -194,7 +198,10 @@ class VideoReader:
                 self._failure = _words(error)
                 frames = []
             for frame in frames:
-                self._errors += begun and frame.is_corrupt
+                if begun and frame.is_corrupt:
+                    if at_once:  # several threads conceal damage now in this way, now in that
+                        raise _DamagedError
+                    self._errors += 1
                 yield frame
             if packet is None:
                 return
@@ -288,6 +295,7 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     if stream.codec_context is None:
         raise MediaError(f"{shown(path)}: its video codec is not known to FFmpeg; convert it to H.264")
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min(cores(), _MOST_THREADS)
     return stream
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fermedia.outputs.colors import DARK, EMOTION_COLORS, LIGHT, RGB, rgb, text_on
 from fermedia.outputs.patches import Patch, Pixels, over
-from fermedia.outputs.placing import Look, Place, Placer, Rect
+from fermedia.outputs.placing import Look, Memory, Place, Placer, Rect
 from fermedia.outputs.sprites import corner, rounded, text_sprite, text_width, tint
 from fermedia.types import EMOTIONS, Box, Observation
 
@@ -38,12 +38,27 @@ class Painter:
 
     def patches(self, observations: Sequence[Observation]) -> list[Patch]:
         """What to lay over the picture, in this order. In a film, call it for one analysed frame after the other."""
+        seen, places = self._place(observations)
+        frames = [p for o, rect in seen for p in _frame(o, rect, self._text)]
+        return frames + [_panel(o, place, self._text) for (o, _), place in zip(seen, places, strict=True) if place]
+
+    def pass_over(self, observations: Sequence[Observation]) -> None:
+        """As ``patches``, for a frame that somebody else draws."""
+        self._place(observations)
+
+    def memory(self) -> Memory:
+        """What the frames so far mean for the next ones."""
+        return self._placer.memory()
+
+    def recall(self, memory: Memory) -> None:
+        """Go on where another painter of the same film was."""
+        self._placer.recall(memory)
+
+    def _place(self, observations: Sequence[Observation]) -> tuple[list[tuple[Observation, Rect]], list[Place | None]]:
         seen = [(o, rect) for o in observations if (rect := self._inside(o.face.box))]
         ids = [o.face_id for o, _ in seen]
         looks = [_looks(self._text, len(_name(o.face_id)), o.probabilities is not None) for o, _ in seen]
-        places = self._placer.place(ids, [rect for _, rect in seen], looks)
-        frames = [p for o, rect in seen for p in _frame(o, rect, self._text)]
-        return frames + [_panel(o, place, self._text) for (o, _), place in zip(seen, places, strict=True) if place]
+        return seen, self._placer.place(ids, [rect for _, rect in seen], looks)
 
     def _inside(self, box: Box) -> Rect | None:
         """The part of a box inside the picture, in whole pixels; None where nothing worth a frame is left."""

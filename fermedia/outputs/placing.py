@@ -64,6 +64,10 @@ class Place:
     y: float
 
 
+Memory = list[tuple[int, tuple[str, int, int, float], str, float, float]]
+"""Where panels were last: each face's id and the fields of its ``Place``. Plain values for JSON."""
+
+
 class Placer:
     """Chooses a place for every face's panel; remembers the last frame's, to keep calm."""
 
@@ -87,6 +91,17 @@ class Placer:
                 taken.append((place.x, place.y, place.x + place.look.width, place.y + place.look.height))
         self._last = {ids[n]: place for n, place in found.items()}
         return [found.get(n) for n in range(len(ids))]
+
+    def memory(self) -> Memory:
+        """Where the panels of the last frame were."""
+        return [
+            (face_id, (p.look.name, p.look.width, p.look.height, p.look.cost), p.side, p.x, p.y)
+            for face_id, p in self._last.items()
+        ]
+
+    def recall(self, memory: Memory) -> None:
+        """Go on from there."""
+        self._last = {face_id: Place(Look(*look), side, x, y) for face_id, look, side, x, y in memory}
 
     def _best(self, face_id: int, n: int, faces: Rects, taken: list[Rect], looks: Sequence[Look]) -> Place | None:
         options = [(look, side) for look in looks if self._fits(look) for side in _TALL]

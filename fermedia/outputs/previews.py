@@ -6,6 +6,7 @@ They stand in an item's folder as ``previews/*.jpg``; ``previews/index.csv`` say
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -74,8 +75,7 @@ class _Previews:
     ) -> None:
         if kind is None:
             self._finish()
-            rows = [[_cell(v) for v in asdict(row).values()] for row in self._rows]
-            self._save(INDEX, "\n".join(",".join(row) for row in [PREVIEW_COLUMNS, *rows]).encode() + b"\n")
+            self._save(INDEX, _index(self._rows))
 
     def _finish(self) -> None:
         """Write what was held back."""
@@ -157,11 +157,42 @@ def _about(frame: Frame, name: str) -> Preview:
 
 def read_previews(folder: Path) -> list[Preview]:
     """What the previews of the item in ``folder`` show; none if there are none."""
+    return _read(folder / FOLDER)
+
+
+def join_previews(parts: Sequence[Path], folder: Path) -> None:
+    """Write into ``folder`` the previews of a film out of those of its spans, which ``FilmPreviews`` wrote.
+
+    Of every face the strongest of each emotion; of many faces those seen in most spans. Raises OSError.
+    """
+    best: dict[tuple[int | None, str | None], tuple[Preview, Path]] = {}
+    spans: Counter[int | None] = Counter()
+    for part in parts:
+        rows = _read(part)
+        spans.update({row.face_id for row in rows})
+        for row in rows:
+            before = best.get((row.face_id, row.emotion))
+            if not before or (row.probability or 0) > (before[0].probability or 0):
+                best[row.face_id, row.emotion] = row, part
+    kept = {face_id for face_id, _ in spans.most_common(MOST_FACES + 1)} | {None}  # None is the film itself
+    chosen = [(row, part) for row, part in best.values() if row.face_id in kept]
+    folder.mkdir()
+    for row, part in chosen:
+        shutil.copyfile(part / row.file, folder / row.file)
+    (folder / INDEX).write_bytes(_index([row for row, _ in chosen]))
+
+
+def _read(folder: Path) -> list[Preview]:
     try:
-        with (folder / FOLDER / INDEX).open(newline="", encoding="utf-8") as file:
+        with (folder / INDEX).open(newline="", encoding="utf-8") as file:
             return [_preview(row) for row in csv.DictReader(file)]
     except (OSError, KeyError, ValueError, TypeError):
         return []
+
+
+def _index(rows: Sequence[Preview]) -> bytes:
+    cells = [[_cell(value) for value in asdict(row).values()] for row in rows]
+    return "".join(",".join(row) + "\n" for row in [PREVIEW_COLUMNS, *cells]).encode()
 
 
 def _preview(row: dict[str, str]) -> Preview:

@@ -18,10 +18,13 @@ from fermedia.media.video import VideoPicture
 from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
+from fermedia.outputs.placing import Memory
 from fermedia.types import Frame, MediaInfo, Observation
 
-#: x264's quality: near to transparent for most films, at about the size of a phone's recording.
-QUALITY = {"crf": "20", "preset": "veryfast"}
+#: x264's quality: near to transparent for most films, at about the size of a phone's recording. The number of its
+#: threads changes the film, and so do its own choices by the processor (of which one, mbtree's for AVX2, reads memory
+#: that nobody wrote: small films then came out different from run to run). So neither follows the machine.
+QUALITY = {"crf": "20", "preset": "veryfast", "threads": "4", "x264-params": "cpu-independent=1"}
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
@@ -40,12 +43,21 @@ class FramePainter:
         self._painter = Painter(info.width, info.height)
         self._patches: list[YuvPatch] = []
         self._space: YuvSpace | None = None
+        self._last: Sequence[Observation] | None = None
+
+    def recall(self, memory: Memory, last: Sequence[Observation] | None) -> None:
+        """Go on in the middle of a film: ``memory`` is ``Painter.memory`` before its last analysed frame, and ``last``
+        what was seen in that; None where there was none."""
+        self._painter.recall(memory)
+        self._last = last
 
     def paint(self, picture: VideoPicture, observations: Sequence[Observation] | None) -> av.VideoFrame:
         """A copy with the faces drawn (those of the last analysed frame if None), in yuv420p, its sides made even."""
         self._space = self._space or _space(picture)
-        if observations is not None:
-            self._patches = [to_yuv(p, self._space) for p in self._painter.patches(observations)]
+        for seen in (self._last, observations):
+            if seen is not None:
+                self._patches = [to_yuv(p, self._space) for p in self._painter.patches(seen)]
+        self._last = None
         copy, planes = _even_copy(picture.frame)
         blend_yuv420(planes, self._patches)
         return copy
@@ -64,6 +76,8 @@ class FilmWriter:
     At the end of the ``with`` the film is complete and has been read back; after an error, or without any frame, no
     file is left. Raises MediaError (stage ``write``).
     """
+
+    quality = QUALITY
 
     def __init__(
         self, path: Path, source: Path | None, info: MediaInfo, start: float | None = None, end: float | None = None
@@ -135,7 +149,7 @@ class FilmWriter:
         rate = self._info.average_rate
         return rate if rate and 1 <= rate <= 240 else Fraction(25)
 
-    def _begin(self, picture: VideoPicture) -> None:
+    def _begin(self, picture: VideoPicture | None) -> None:
         refused: Exception | None = None
         # Sound that mp4 refuses must not cost the film. What else is wrong shows again.
         for anew in (False, True) if self._sound else ():
@@ -149,12 +163,21 @@ class FilmWriter:
             self._sound.give_up(_reason(refused))
         return self._open(picture, with_sound=False)
 
-    def _open(self, picture: VideoPicture, with_sound: bool = True, anew: bool = False) -> None:
+    def _open(self, picture: VideoPicture | None, with_sound: bool = True, anew: bool = False) -> None:
         # The index goes to the front, so that the film plays while it is still being fetched.
         # Its own clock is the pictures', for by this it counts how late a stream begins.
         options = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
         self._film = film = av.open(str(self.path.absolute()), "w", "mp4", options=options)
-        stream = film.add_stream("libx264", rate=self._rate, options=dict(QUALITY))
+        self._stream = self._add_stream(film, picture)
+        if self._source is not None:
+            film.metadata.update({k: v for k, v in self._source.metadata.items() if k in _KEPT})
+        if with_sound and self._sound is not None:
+            self._sound.add_to(film, anew)
+        film.start_encoding()
+
+    def _add_stream(self, film: av.container.OutputContainer, picture: VideoPicture | None) -> av.VideoStream:
+        assert picture is not None
+        stream = film.add_stream("libx264", rate=self._rate, options=dict(self.quality))
         stream.width, stream.height = (n + n % 2 for n in (picture.width, picture.height))
         stream.pix_fmt = "yuv420p"
         stream.time_base = self._clock
@@ -165,12 +188,7 @@ class FilmWriter:
         context.color_primaries = picture.primaries or _UNSPECIFIED
         context.color_trc = picture.transfer or _UNSPECIFIED
         context.sample_aspect_ratio = Fraction(1)
-        self._stream = stream
-        if self._source is not None:
-            film.metadata.update({k: v for k, v in self._source.metadata.items() if k in _KEPT})
-        if with_sound and self._sound is not None:
-            self._sound.add_to(film, anew)
-        film.start_encoding()
+        return stream
 
     def _hold(self, frame: av.VideoFrame, duration: float | None) -> None:
         """Keep a frame until the next one says how long it is shown, and encode the one before."""

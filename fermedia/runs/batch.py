@@ -23,11 +23,13 @@ from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
 from fermedia.runs import derive
-from fermedia.runs.execute import Executor, Task, in_process
+from fermedia.runs.agenda import Task
+from fermedia.runs.execute import Executor, in_process
 from fermedia.runs.folder import RunFolder
 from fermedia.runs.ledger import Failure, Ledger, Outcome
 from fermedia.runs.progress import Progress
 from fermedia.runs.settings import differences, made_with
+from fermedia.runs.source import size
 from fermedia.types import MediaItem
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import DETECTOR_FILES
@@ -129,11 +131,13 @@ def run_batch(
                 if outcome.finished:  # before; more may be asked for now
                     derive.derive(folder.place(outcome.key), outcome.key, options)
             if todo:  # else no model need be loaded
+                progress.begin({str(item.key): size(item.files) for item in todo})
                 with closing(executor(options, _tasks(folder, todo), progress)) as outcomes:
-                    for number, outcome in enumerate(outcomes, 1):
+                    for outcome in outcomes:
                         _check_room(out, outcome)
                         ledger.add(outcome)
-                        progress.report(number, len(todo), outcome)
+                        progress.report(outcome)
+            folder.forget_spans()
             state = "finished"
         except KeyboardInterrupt:
             state = "interrupted"
@@ -189,6 +193,7 @@ def _plan(
             "name another folder, or add --redo all to make them again"
         )
     if other or redo == "all" or ledger.settings is None:
+        folder.forget_spans()
         ledger.settle(settings)
     todo: list[MediaItem] = []
     again: list[str] = []
@@ -223,7 +228,8 @@ def _is_again(folder: RunFolder, outcome: Outcome, redo: Redo | None) -> bool:
 
 def _tasks(folder: RunFolder, items: Sequence[MediaItem]) -> Iterator[Task]:
     for number, item in enumerate(items, 1):
-        yield Task(item, folder.staging / str(number), folder.place(str(item.key)))
+        key = str(item.key)
+        yield Task(item, folder.staging / str(number), folder.place(key), folder.spans(key))
 
 
 def _check_room(out: Path, outcome: Outcome) -> None:

@@ -12,12 +12,14 @@
     DIR/report.html          the page of the batch; each item has one of its own
     DIR/report/              what the pages share
     DIR/.working-*           what is being made; of no use after a crash, and removed by the next run
+    DIR/.spans/...           finished spans of long films that are not finished (``runs.spans``)
 """
 
 from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -35,7 +37,7 @@ from fermedia.outputs.summary import read_summary
 from fermedia.runs.ledger import LEDGER, Ledger, Outcome
 
 RUN = "run.json"
-_WORKING = ".working-"
+_WORKING, _SPANS = ".working-", ".spans"
 
 
 class RunFolder:
@@ -80,6 +82,14 @@ class RunFolder:
         if self._staging is None:
             self._staging = Path(tempfile.mkdtemp(dir=self.path, prefix=_WORKING))
         return self._staging
+
+    def spans(self, key: str) -> Path:
+        """Where the finished spans of a long film wait for the others, from run to run."""
+        return self.path / _SPANS / hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
+
+    def forget_spans(self) -> None:
+        """They are of other settings, or all films are finished."""
+        shutil.rmtree(self.path / _SPANS, ignore_errors=True)
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether the outputs of ``outcome`` are there as they were made."""

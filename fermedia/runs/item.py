@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,10 +42,11 @@ from fermedia.vision.observe import MOST_PIXELS, Observer
 from fermedia.vision.smooth import steadied
 
 #: Decoded frames that may wait to be looked at.
-_AHEAD = 4
+AHEAD = 4
 
-#: Called once with the expected number of frames (None if unknown), then with 1 after every frame.
-OnFrames = Callable[[int | None, int], None]
+#: Called once with the expected number of frames (None if unknown), then with 1 after every frame, or with the shares
+#: of it that are done.
+OnFrames = Callable[[int | None, float], None]
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Engine:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
         detector = partial(FaceDetector, options.detection_confidence, options.detector)
-        self._observer = Observer(self.classifier, detector, options.min_face)
+        self.observer = Observer(self.classifier, detector, options.min_face)
         self._readers = ThreadPoolExecutor(cores(), "read")
 
     def __enter__(self) -> Engine:
@@ -90,42 +91,35 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._readers.shutdown(cancel_futures=True)
-        self._observer.close()
+        self.observer.close()
 
     def run(self, item: MediaItem, staging: Path, place: Path, on_frames: OnFrames) -> ItemResult:
         """Analyse ``item`` in the folder ``staging`` and move it to ``place``. What fails is in the result."""
         result = ItemResult(item)
         begun = time.monotonic()
         before = look(item.files)
-        try:
-            staging.mkdir(parents=True)
-            details = (
-                self._photos(item, staging, result, on_frames)
-                if item.kind == "photos"
-                else self._film(item, staging, result, on_frames)
-            )
-            result.seconds = time.monotonic() - begun
-            _check_unchanged(item, before, result)
-            if result.frames:
-                self._describe(staging / DESCRIPTION, result, details)
-                derive(staging, str(item.key), self.options)
-                put(staging, place)
-                result.folder = place
-        except MediaError as error:
-            stage = "disk" if _is_full(error) else error.stage
-            result.failures.append(Failure(str(item.key), stage, str(error)))
-        except OSError as error:
-            stage = "disk" if _is_full(error) else "write"
-            text = f"{shown(item.path)}: its results cannot be written ({error.strerror or error})"
-            result.failures.append(Failure(str(item.key), stage, text))
-        except FermediaError:  # not this item's: the model, the options
-            raise
-        except Exception as error:  # a fault of ours, or of a library's, costs its item and not the night's run
-            text = f"{shown(item.path)}: {type(error).__name__}: {error} (a fault in fermedia; please report it)"
-            result.failures.append(Failure(str(item.key), "internal", text))
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        with noted(result):
+            try:
+                staging.mkdir(parents=True)
+                details = (
+                    self._photos(item, staging, result, on_frames)
+                    if item.kind == "photos"
+                    else self._film(item, staging, result, on_frames)
+                )
+                result.seconds = time.monotonic() - begun
+                _check_unchanged(item, before, result)
+                if result.frames:
+                    self.complete(result, staging, place, details)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
         return result
+
+    def complete(self, result: ItemResult, staging: Path, place: Path, details: dict[str, Any]) -> None:
+        """Describe an item whose outputs are all in ``staging``, and move them to their place."""
+        self._describe(staging / DESCRIPTION, result, details)
+        derive(staging, str(result.item.key), self.options)
+        put(staging, place)
+        result.folder = place
 
     def _film(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         options = self.options
@@ -138,8 +132,8 @@ class Engine:
                 film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end)
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
-            frames = stack.enter_context(closing(ahead(reader.frames(options), _AHEAD)))
-            observed = stack.enter_context(closing(self._observer.observe(frames)))
+            frames = stack.enter_context(closing(ahead(reader.frames(options), AHEAD)))
+            observed = stack.enter_context(closing(self.observer.observe(frames)))
             for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
                 previews.write(frame, steady)
@@ -153,7 +147,7 @@ class Engine:
         for stage, text in (("decode", warning), ("sound", film.warning if film else None)):
             if text:
                 result.failures.append(Failure(str(item.key), stage, f"{shown(item.path)}: {text}"))
-        return {"media": _plain(info), "warning": warning}
+        return {"media": plain(info), "warning": warning}
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         def frames() -> Generator[Frame]:
@@ -172,7 +166,7 @@ class Engine:
             if self.options.video:
                 sinks.append(stack.enter_context(PhotoWriter(staging / "annotated")))
             pictures = stack.enter_context(closing(frames()))
-            for frame, observations in stack.enter_context(closing(self._observer.observe(pictures, follow=False))):
+            for frame, observations in stack.enter_context(closing(self.observer.observe(pictures, follow=False))):
                 for sink in sinks:
                     sink.write(frame, observations)
                 result.add(frame, observations)
@@ -201,6 +195,26 @@ class Engine:
         write_json(path, record)
 
 
+@contextmanager
+def noted(result: ItemResult) -> Iterator[None]:
+    """What fails within is noted in the result. Raises what is no item's fault."""
+    item = result.item
+    try:
+        yield
+    except MediaError as error:
+        stage = "disk" if _is_full(error) else error.stage
+        result.failures.append(Failure(str(item.key), stage, str(error)))
+    except OSError as error:
+        stage = "disk" if _is_full(error) else "write"
+        text = f"{shown(item.path)}: its results cannot be written ({error.strerror or error})"
+        result.failures.append(Failure(str(item.key), stage, text))
+    except FermediaError:  # the model, the options
+        raise
+    except Exception as error:  # a fault of ours, or of a library's, costs its item and not the night's run
+        text = f"{shown(item.path)}: {type(error).__name__}: {error} (a fault in fermedia; please report it)"
+        result.failures.append(Failure(str(item.key), "internal", text))
+
+
 def _read(path: Path) -> Picture | MediaError:
     """A photo, or why there is none: the others of its folder go on."""
     try:
@@ -223,7 +237,7 @@ def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:
     return max(1, round(float(rate) * (end - begin)))
 
 
-def _plain(info: MediaInfo) -> dict[str, Any]:
+def plain(info: MediaInfo) -> dict[str, Any]:
     return asdict(info) | {"average_rate": str(info.average_rate) if info.average_rate else None}
 
 

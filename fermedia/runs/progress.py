@@ -1,29 +1,51 @@
-"""What a run says of itself on stderr while it goes on: a bar on a terminal, plain lines elsewhere."""
+"""What a run says of itself on stderr while it goes on: one bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from tqdm import tqdm
 
 from fermedia.files import printable
-from fermedia.runs.item import OnFrames
 from fermedia.runs.ledger import Outcome
 
-#: Seconds between two plain lines about the same item.
+#: Seconds between two plain lines that say how far the run is.
 PLAIN_EVERY = 30.0
+
+#: Steps of the bar, and the share from which on a guess at the time left is worth showing.
+_STEPS, _GUESSED = 1000, 0.02
+
+
+@dataclass
+class _Begun:
+    """An item that somebody works on: frames done, and how many are expected (None if unknown)."""
+
+    done: float = 0.0
+    expected: int | None = None
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.expected) if self.expected else 0.0
 
 
 class Progress:
-    """The display of one run. A context manager; ``quiet`` leaves errors alone to be said."""
+    """The display of one run, whoever does the work. A context manager; ``quiet`` leaves errors alone to be said.
+
+    How far it is goes by the sizes of the files, since only an open film says how long it is.
+    """
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.terminal = sys.stderr.isatty()
+        self._sizes: dict[str, int] = {}
+        self._begun: dict[str, _Begun] = {}
+        self._items = self._failures = self._finished_size = 0
+        self._frames = 0.0
+        self._since = self._said = time.monotonic()
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -31,43 +53,75 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if self._bar is not None:
+            self._bar.close()
 
-    @contextmanager
-    def item(self, name: str) -> Iterator[OnFrames]:
-        """Show the frames of one item; gives the function to be called with (expected, done)."""
-        shown = name if len(name) <= 48 else "…" + name[-47:]
-        bar = tqdm(desc=shown, unit=" frames", leave=False, disable=self.quiet or not self.terminal, dynamic_ncols=True)
-        begun = said = time.monotonic()
-        count, total = 0, None
+    def begin(self, sizes: dict[str, int]) -> None:
+        """The run has these items to do; the sizes are in bytes."""
+        self._sizes = {key: max(1, size) for key, size in sizes.items()}
+        self._since = self._said = time.monotonic()
+        if self.terminal and not self.quiet:
+            form = "{percentage:3.0f}% |{bar}| {postfix[0]}"
+            self._bar = tqdm(total=_STEPS, bar_format=form, postfix=[""], leave=False, dynamic_ncols=True)
 
-        def on_frames(expected: int | None, done: int) -> None:
-            nonlocal count, total, said
-            if expected:
-                bar.total = total = expected
-                bar.refresh()
-            count += done
-            bar.update(done)
-            now = time.monotonic()
-            if not self.terminal and not self.quiet and now - said >= PLAIN_EVERY:
-                said = now
-                rate = count / (now - begun)
-                left = f", about {tqdm.format_interval(int((total - count) / rate))} left" if total and rate else ""
-                self._say(f"{name}: {count} of {total or '?'} frames, {rate:.1f} frames/s{left}")
+    def frames(self, key: str, expected: int | None, done: float) -> None:
+        """Frames of an item are done; ``expected`` is how many it has, said once."""
+        if not self._begun and not self._items:
+            self._since = time.monotonic()  # the models are loaded
+        begun = self._begun.setdefault(key, _Begun())
+        begun.expected = expected or begun.expected
+        begun.done += done
+        self._frames += done
+        now = time.monotonic()
+        if self._bar is None and not self.quiet and now - self._said >= PLAIN_EVERY:
+            self._said = now
+            self._say(self.line())
+        self._show()
 
-        with bar:
-            yield on_frames
-
-    def report(self, number: int, total: int, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome) -> None:
         """One line for a finished item, and one for each thing that failed."""
+        self._begun.pop(outcome.key, None)
+        self._items += 1
+        self._failures += len(outcome.failures)
+        self._finished_size += self._sizes.get(outcome.key, 0)
         for failure in outcome.failures:
             self._say(f"fermedia: {failure.line()}", always=True)
         if outcome.finished:
             rate = outcome.frames / outcome.seconds if outcome.seconds else 0.0
             self._say(
-                f"[{number}/{total}] {outcome.key}: {outcome.analysed} frames, {outcome.with_face} with a face, "
-                f"{rate:.1f} frames/s"
+                f"[{self._items}/{len(self._sizes)}] {outcome.key}: {outcome.analysed} frames, "
+                f"{outcome.with_face} with a face, {rate:.1f} frames/s"
             )
+        self._show()
+
+    def line(self) -> str:
+        """Items done of all, what is being worked on, frames a second, time left, failures so far."""
+        seconds = time.monotonic() - self._since
+        parts = [f"{self._items} of {len(self._sizes)} items"]
+        if len(self._begun) == 1:
+            ((key, begun),) = self._begun.items()
+            name = key if len(key) <= 32 else "…" + key[-31:]
+            parts.append(f"{name} {100 * begun.share:.0f}%" if begun.expected else name)
+        elif self._begun:
+            parts.append(f"{len(self._begun)} at work")
+        if self._frames and seconds:
+            parts.append(f"{self._frames / seconds:.1f} frames/s")
+        share = self._share()
+        if share > _GUESSED:
+            parts.append(f"about {tqdm.format_interval(int(seconds * (1 - share) / share))} left")
+        if self._failures:
+            parts.append(f"{self._failures} failed")
+        return ", ".join(parts)
+
+    def _share(self) -> float:
+        """How far the run is, 0..1."""
+        begun = sum(self._sizes.get(key, 0) * item.share for key, item in self._begun.items())
+        return (self._finished_size + begun) / max(1, sum(self._sizes.values()))
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.postfix[0] = printable(self.line())
+            self._bar.update(int(self._share() * _STEPS) - self._bar.n)
 
     def note(self, line: str) -> None:
         """Say something that is no failure but should not be missed."""

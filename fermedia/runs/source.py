@@ -35,8 +35,8 @@ class Source:
     def of(cls, item: MediaItem) -> Source:
         """Look at the files of ``item`` now. What cannot be read counts as such: whoever reads it says why."""
         looks = look(item.files)
-        size = sum(seen[0] for seen in looks if seen)
-        return cls(os.path.abspath(item.path), size, _stamp(item.files, looks), _digest(item.files))
+        total = sum(seen[0] for seen in looks if seen)
+        return cls(os.path.abspath(item.path), total, _stamp(item.files, looks), _digest(item.files))
 
     def renewed(self, item: MediaItem) -> Source | None:
         """As ``item`` stands now, if it is unchanged; else None.
@@ -52,6 +52,11 @@ class Source:
 def look(files: Sequence[Path]) -> list[Look]:
     """The size and time of each file."""
     return [_look(file) for file in files]
+
+
+def size(files: Sequence[Path]) -> int:
+    """The sum of their sizes, in bytes."""
+    return sum(seen[0] for seen in look(files) if seen)
 
 
 def _look(file: Path) -> Look:

@@ -24,6 +24,9 @@ BATCH = 8
 #: The newest form of card.json that is understood.
 _CARD_FORMAT = 1
 
+#: The largest side of an input, in pixels: a card is a stranger's, and the crops are made of its size.
+_LARGEST = 512
+
 #: The signature that Keras gives an exported model.
 _SIGNATURE = "serving_default"
 
@@ -99,7 +102,13 @@ def _read_card(folder: Path) -> dict[str, Any]:
     if labels != list(EMOTIONS):
         raise ModelError(f"{path}: its labels are {labels}, and should be {list(EMOTIONS)}")
     height, width = side["height"], side["width"]
-    if not isinstance(height, int) or height != width or side["channels"] != 1 or not all(known):
+    if (
+        not isinstance(height, int)
+        or not 1 <= height <= _LARGEST
+        or height != width
+        or side["channels"] != 1
+        or not all(known)
+    ):
         raise ModelError(f"{path}: describes another kind of network than fermedia uses")
     return dict(card)
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fermedia.threads import cores, in_order
 from fermedia.types import Face, Frame, Gray, Observation
@@ -23,7 +24,7 @@ from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.framing import crop_face
 from fermedia.vision.shots import ShotDetector, Signature, signature
-from fermedia.vision.track import Tracker, look, number_by_size
+from fermedia.vision.track import Looks, Tracker, look, number_by_size
 
 #: What may be held at a time, in pixels of all the pictures: at 1920x1080 eleven frames being looked at, and as many
 #: that wait for the network to have a whole batch of faces.
@@ -33,8 +34,23 @@ MOST_FRAMES = 16
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A frame whose faces are found but not yet followed and judged; ``faces`` is None where it was not sampled."""
+class Seen:
+    """What a frame shows, whatever came before it.
+
+    ``faces`` is None where it was not sampled. ``looks`` are the faces' for the ``Tracker``, ``probabilities`` what the
+    network says of each, None where it is too small. ``signature`` is for the ``ShotDetector``, None for photos.
+    """
+
+    frame: Frame
+    signature: Signature | None
+    faces: list[Face] | None
+    looks: list[Looks]
+    probabilities: list[NDArray[np.float32] | None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A frame whose faces are found but not yet judged."""
 
     frame: Frame
     signature: Signature | None
@@ -85,23 +101,26 @@ class Observer:
         Where they do not ``follow`` each other the frames are single pictures, and ``face_id`` counts the faces of
         each, largest first.
         """
-        waiting: deque[_Seen] = deque()
-        people = _People() if follow else None
-        look = partial(self._look, film=follow)
-        with closing(in_order(self._pool, look, frames, _weight, 1.0)) as looked:
-            for seen in looked:
-                waiting.append(seen)
-                if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
-                    yield from self._judged(waiting, people)
-            yield from self._judged(waiting, people)
+        with closing(self.see(frames, film=follow)) as seen:
+            yield from (followed if follow else ranked)(seen)
 
-    def _look(self, frame: Frame, film: bool) -> _Seen:
+    def see(self, frames: Iterable[Frame], film: bool = True) -> Generator[Seen]:
+        """Every frame once, in order, with what it shows by itself: any part of a film gives the same as the whole."""
+        waiting: deque[_Found] = deque()
+        with closing(in_order(self._pool, partial(self._find, film=film), frames, _weight, 1.0)) as looked:
+            for found in looked:
+                waiting.append(found)
+                if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
+                    yield from self._judged(waiting)
+            yield from self._judged(waiting)
+
+    def _find(self, frame: Frame, film: bool) -> _Found:
         """What needs the pixels; any thread, any order."""
         mark = signature(frame.picture) if film else None
         if not frame.sampled:
-            return _Seen(frame, mark, None, [])
+            return _Found(frame, mark, None, [])
         faces = self._detector().detect(frame.picture, still=not film)
-        return _Seen(frame, mark, faces, [crop_face(frame.picture, f, self._classifier.input_size) for f in faces])
+        return _Found(frame, mark, faces, [crop_face(frame.picture, f, self._classifier.input_size) for f in faces])
 
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""
@@ -111,23 +130,39 @@ class Observer:
         found: FaceDetector = self._mine.detector
         return found
 
-    def _judged(
-        self, waiting: deque[_Seen], people: _People | None
-    ) -> Iterator[tuple[Frame, list[Observation] | None]]:
+    def _judged(self, waiting: deque[_Found]) -> Iterator[Seen]:
         """The frames that wait, in order; the deque is empty afterwards."""
-        crops = [crop for seen in waiting for face, crop in _pairs(seen) if self._is_large_enough(face)]
-        probabilities = iter(self._classifier.predict(np.stack(crops) if crops else []))
+        crops = [crop for found in waiting for face, crop in _pairs(found) if self._is_large_enough(face)]
+        judged = iter(self._classifier.predict(np.stack(crops) if crops else []))
         while waiting:
-            seen = waiting.popleft()
-            ids = number_by_size(seen.faces or []) if people is None else people.number(seen)
-            found = [
-                Observation(face, face_id, next(probabilities) if self._is_large_enough(face) else None)
-                for face, face_id in zip(seen.faces or [], ids, strict=True)
-            ]
-            yield seen.frame, None if seen.faces is None else sorted(found, key=lambda o: o.face_id)
+            found = waiting.popleft()
+            faces = found.faces or []
+            looks = [] if found.signature is None else [look(crop) for crop in found.crops]
+            probabilities = [next(judged) if self._is_large_enough(face) else None for face in faces]
+            yield Seen(found.frame, found.signature, found.faces, looks, probabilities)
 
     def _is_large_enough(self, face: Face) -> bool:
         return face.box.width >= self._min_face
+
+
+def followed(seen: Iterable[Seen]) -> Iterator[tuple[Frame, list[Observation] | None]]:
+    """The frames of one film, all of them and in order, with who is who."""
+    people = _People()
+    for one in seen:
+        yield one.frame, _named(one, people.number(one))
+
+
+def ranked(seen: Iterable[Seen]) -> Iterator[tuple[Frame, list[Observation] | None]]:
+    """Single pictures, in each of which the faces are counted, largest first."""
+    for one in seen:
+        yield one.frame, _named(one, number_by_size(one.faces or []))
+
+
+def _named(seen: Seen, ids: list[int]) -> list[Observation] | None:
+    if seen.faces is None:
+        return None
+    found = map(Observation, seen.faces, ids, seen.probabilities)
+    return sorted(found, key=lambda o: o.face_id)
 
 
 class _People:
@@ -137,7 +172,7 @@ class _People:
         self._tracker, self._shots = Tracker(), ShotDetector()
         self._cut = False
 
-    def number(self, seen: _Seen) -> list[int]:
+    def number(self, seen: Seen) -> list[int]:
         """The ids of a frame's faces; every frame counts for the cuts, also those that were not sampled."""
         time = seen.frame.time or 0.0
         if seen.signature is not None:
@@ -145,11 +180,11 @@ class _People:
         if seen.faces is None:
             return []
         cut, self._cut = self._cut, False
-        return self._tracker.update(seen.faces, time, [look(crop) for crop in seen.crops], cut)
+        return self._tracker.update(seen.faces, time, seen.looks, cut)
 
 
-def _pairs(seen: _Seen) -> Iterator[tuple[Face, Gray]]:
-    return zip(seen.faces or [], seen.crops, strict=True)
+def _pairs(found: _Found) -> Iterator[tuple[Face, Gray]]:
+    return zip(found.faces or [], found.crops, strict=True)
 
 
 def _weight(frame: Frame) -> float:

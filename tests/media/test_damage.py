@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from fermedia.errors import MediaError
 from fermedia.media.video import VideoReader
-from tests.films import Image, add_tone, numbered, read_number, write_film
+from tests.films import Image, add_tone, moving_faces, numbered, read_number, write_film
 
 
 def noisy(count: int = 100) -> list[Image]:
@@ -196,3 +197,18 @@ def test_nothing_is_said_on_stderr(whole: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert "breaks off" in done.stdout
     assert done.stderr == ""
+
+
+def test_damage_is_read_the_same_every_time(tmp_path: Path) -> None:
+    """Several threads conceal it now in this way, now in that: in 6 of 30 readings of this film in another way."""
+    film = write_film(tmp_path / "a.mp4", moving_faces(50, (240, 180)), options={"g": "10"})
+    content = bytearray(film.read_bytes())
+    middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2
+    content[middle : middle + 300] = bytes(300)
+    film.write_bytes(content)
+    found = set()
+    for _ in range(30):
+        with VideoReader(film) as reader:
+            found.add(b"".join(hashlib.sha1(frame.picture.gray()).digest() for frame in reader.frames()))
+        assert reader.warning == "damaged in 1 place; frames may be missing or spoilt"
+    assert len(found) == 1

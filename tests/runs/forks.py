@@ -63,8 +63,10 @@ class Forks:
         self._process.wait()
 
     def start(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> Child:
-        """Begin ``fermedia ARGUMENTS``, after the code ``before``."""
+        """Begin ``fermedia ARGUMENTS``, after the code ``before``; in one process if they do not say otherwise."""
         self._count += 1
+        if "analyze" in arguments[:1] and not {"--workers", "--timeout", "--executor"} & set(arguments):
+            arguments += ("--workers", "0")  # else the code would not come where it should break something
         log = self._logs / f"{self._count}.log"
         order = {"argv": [os.fsencode(a).hex() for a in arguments], "before": before, "log": str(log)}
         return Child(self.ask(order | {"cwd": str(cwd or self._logs)}), log, self)

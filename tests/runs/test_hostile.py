@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from PIL import Image as PIL
 
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
+from fermedia.runs.agenda import Task
 from fermedia.runs.batch import run_batch
-from fermedia.runs.execute import Task
 from fermedia.runs.folder import RunFolder
 from fermedia.runs.ledger import LEDGER, Outcome
 from fermedia.runs.progress import Progress
@@ -250,7 +251,8 @@ NAMES = (
 )
 
 
-def test_names_of_every_kind(forks: Forks, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_names_of_every_kind(forks: Forks, tmp_path: Path, workers: str) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     film = write_film(tmp_path / "film.mp4", numbered(2, (160, 120)))
@@ -261,7 +263,7 @@ def test_names_of_every_kind(forks: Forks, tmp_path: Path) -> None:
         if len(name) < 255:
             place.with_name(place.name.replace(".mp4", ".png")).write_bytes((tmp_path / "picture.png").read_bytes())
     (folder / "=bad.mov").write_text("no film")
-    status, said = forks.run("analyze", folder, "--out", out)
+    status, said = forks.run("analyze", folder, "--out", out, "--workers", workers)
     assert status == 3
     assert "Traceback" not in said
     made = {os.fsencode(path.name) for path in (out / "items").iterdir()}
@@ -373,3 +375,12 @@ def test_many_items_cost_one_row_each_and_the_tables_are_written_once(
     (out / "items/7.mp4/item.json").unlink()
     run_again(folder, out, counting)
     assert counting.done == [400, 1]
+
+
+@pytest.mark.slow
+def test_spoilt_files_by_the_hundred(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "fuzz.py"
+    command = [sys.executable, str(script), "--count", "300", "--seed", "5", "--keep", str(tmp_path / "found")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "300 mutations, 0 offences" in done.stdout

@@ -20,7 +20,8 @@ from PIL import Image as PIL
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.timeline import read_timeline
-from fermedia.runs.execute import Task, work
+from fermedia.runs.agenda import Job, Task
+from fermedia.runs.execute import work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import LEDGER, Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
@@ -174,19 +175,19 @@ def test_killed_at_a_step_and_continued(
 
 
 def killed_and_continued(
-    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float]
+    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float], *options: str
 ) -> int:
     """Run over the twenty until it ends, killed up to ``kills`` times; gives the number of kills that hit."""
     hits = 0
     while hits < kills:
-        child = forks.start("analyze", twenty, "--out", out, "--quiet")
+        child = forks.start("analyze", twenty, "--out", out, "--quiet", *options)
         time.sleep(moments())
         child.kill()
         if child.wait() != -signal.SIGKILL:
             break
         hits += 1
     else:
-        assert forks.run("analyze", twenty, "--out", out)[0] == 3
+        assert forks.run("analyze", twenty, "--out", out, *options)[0] == 3
     assert results(out) == results(undisturbed)
     assert not list(out.glob(".*"))
     return hits
@@ -202,13 +203,18 @@ def test_killed_at_random_moments_and_continued(forks: Forks, twenty: Path, undi
 
 
 @pytest.mark.slow
-def test_killed_fifty_times(forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_killed_fifty_times(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     chance = random.Random(5)
     hits = rounds = 0
+    longest = 9.0 if options else 3.0  # workers have to start first
     while hits < 50:
         rounds += 1
+        out = tmp_path / str(rounds)
         hits += killed_and_continued(
-            forks, twenty, undisturbed, tmp_path / str(rounds), 50 - hits, lambda: chance.uniform(0.0, 3.0)
+            forks, twenty, undisturbed, out, 50 - hits, lambda: chance.uniform(0.0, longest), *options
         )
 
 
@@ -302,12 +308,14 @@ fermedia.runs.item.VideoReader = Pause
 
 def test_a_task_that_a_worker_died_over_can_be_done_by_another(twenty: Path, tmp_path: Path) -> None:
     (item,) = find_items([twenty / "film 1.mp4"])
-    task = pickle.loads(pickle.dumps(Task(item, tmp_path / "staging", tmp_path / "items" / "film 1.mp4")))
+    task = pickle.loads(
+        pickle.dumps(Task(item, tmp_path / "staging", tmp_path / "items" / "film 1.mp4", tmp_path / "spans"))
+    )
     task.staging.mkdir()
     (task.staging / "annotated.mp4").write_text("half of it")
     (task.staging / "other").write_text("of another attempt")
     with Engine(AnalyzeOptions(video=False)) as engine:
-        outcome = work(engine, task, lambda *_: None)
+        outcome = work(engine, Job(task), lambda *_: None)
     assert set(outcome.outputs) == {"timeline.csv", "item.json", "previews"}
     made = {"segments.csv", "report.html", "report.js"}
     assert {path.name for path in task.place.iterdir()} == {*outcome.outputs, *made}

@@ -138,6 +138,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a number for the labels": lambda f: change(f, lambda c: c.update(labels=7)),
     "words for the format": lambda f: change(f, lambda c: c.update(format="two")),
     "another input size": lambda f: change(f, lambda c: c["input"].update(height=50, width=50)),
+    "an enormous input": lambda f: change(f, lambda c: c["input"].update(height=10**6, width=10**6)),
     "words for the size": lambda f: change(f, lambda c: c["input"].update(height="x", width="x")),
 }
 

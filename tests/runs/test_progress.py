@@ -1,0 +1,62 @@
+"""What a run says of itself while it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from fermedia.runs import progress as module
+from fermedia.runs.ledger import Failure, Outcome
+from fermedia.runs.progress import Progress
+from fermedia.runs.source import Source
+
+SOURCE = Source("/in/a.mp4", 100, "", "")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the display believes in."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_one_line_says_how_far_all_of_it_is(clock: list[float]) -> None:
+    with Progress(quiet=True) as progress:
+        progress.begin({"a.mp4": 100, "b.mp4": 100, "c.mp4": 200})
+        assert progress.line() == "0 of 3 items"
+        clock[0] += 5  # the models are loaded
+        progress.frames("a.mp4", 50, 0)
+        clock[0] += 10
+        progress.frames("a.mp4", None, 25)
+        assert progress.line() == "0 of 3 items, a.mp4 50%, 2.5 frames/s, about 01:10 left"
+        progress.frames("b.mp4", 100, 0)
+        progress.frames("b.mp4", None, 25)
+        assert progress.line() == "0 of 3 items, 2 at work, 5.0 frames/s, about 00:43 left"
+        progress.report(Outcome("a.mp4", "video", SOURCE, failures=(Failure("a.mp4", "open", "a.mp4: no film"),)))
+        assert progress.line() == "1 of 3 items, b.mp4 25%, 5.0 frames/s, about 00:22 left, 1 failed"
+
+
+def test_without_a_terminal_it_says_so_now_and_then(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(quiet=False) as progress:
+        progress.begin({"a.mp4": 100})
+        progress.frames("a.mp4", 1000, 0)
+        for _ in range(100):
+            clock[0] += 1
+            progress.frames("a.mp4", None, 5)
+        progress.report(Outcome("a.mp4", "video", SOURCE, {"timeline.csv": 1}, 500, 500, 400, 400, 100.0))
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "0 of 1 items, a.mp4 15%, 5.0 frames/s, about 02:50 left",
+        "0 of 1 items, a.mp4 30%, 5.0 frames/s, about 02:20 left",
+        "0 of 1 items, a.mp4 45%, 5.0 frames/s, about 01:50 left",
+        "[1/1] a.mp4: 500 frames, 400 with a face, 5.0 frames/s",
+    ]
+
+
+def test_quiet_says_failures_alone(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(quiet=True) as progress:
+        progress.begin({"a.mp4": 100})
+        clock[0] += 100
+        progress.frames("a.mp4", 10, 5)
+        progress.report(Outcome("a.mp4", "video", SOURCE, failures=(Failure("a.mp4", "open", "a.mp4: no film"),)))
+    assert capsys.readouterr().err == "fermedia: a.mp4: no film\n"

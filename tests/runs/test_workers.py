@@ -1,0 +1,155 @@
+"""Workers: what they make is the same however many there are, and one that dies costs its own item only."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image as PIL
+
+from fermedia.runs.ledger import Ledger
+from tests.films import astronaut, moving_faces, numbered, write_film
+from tests.runs.breaking import before
+from tests.runs.forks import Child, Forks, until
+from tests.runs.test_resume import results
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(tmp_path_factory.mktemp("logs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four films and a folder of pictures."""
+    folder = tmp_path_factory.mktemp("five")
+    for number in range(4):
+        pictures = moving_faces(12, (240, 180)) if number % 2 else numbered(5 + number, (160, 120))
+        write_film(folder / f"film {number}.mp4", pictures, audio="aac")
+    (folder / "class").mkdir()
+    PIL.fromarray(astronaut()).resize((160, 160)).save(folder / "class" / "a.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(forks: Forks, five: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one process."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    status, said = forks.run("analyze", five, "--out", out, "--workers", "0")
+    assert status == 0, said
+    return out
+
+
+def without_film_3(out: Path) -> dict[str, str]:
+    """The results below ``items`` but for those of film 3."""
+    return {
+        name: content
+        for name, content in results(out).items()
+        if name.startswith("items/") and not name.startswith("items/film 3")
+    }
+
+
+def workers(child: Child) -> list[int]:
+    """The numbers of all workers so far."""
+    return [int(number) for number in re.findall(r"WORKER (\d+)", child.said())]
+
+
+def is_gone(number: int) -> bool:
+    """Whether a process has ended, collected or not."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_results_are_the_same_however_many_work(
+    forks: Forks, five: Path, alone: Path, tmp_path: Path, count: int
+) -> None:
+    status, said = forks.run("analyze", five, "--out", tmp_path / "out", "--workers", str(count))
+    assert status == 0, said
+    assert "5 of 5 items" in said
+    assert "[5/5] " in said
+    assert results(tmp_path / "out") == results(alone)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out/items").rglob("*.mp4/annotated.mp4")} == {
+        p.name: p.read_bytes() for p in (alone / "items").rglob("*.mp4/annotated.mp4")
+    }
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_crash_costs_its_item_which_is_tried_again_alone(
+    forks: Forks, five: Path, alone: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    status, said = forks.run("analyze", five, "--out", out, "--workers", "2", before=before("crashing"))
+    assert status == 3, said
+    assert said.count("OVER IT") == 2
+    assert said.count("[4/5] ") == 1  # the others came first
+    (failure,) = Ledger.read(out).outcomes["film 3.mp4"].failures
+    assert failure.stage == "worker"
+    assert failure.error == "film 3.mp4: the process that worked on it crashed (SIGSEGV), twice; it was left out"
+    assert without_film_3(out) == without_film_3(alone)
+    assert not list(out.glob(".*"))
+
+
+def test_a_worker_that_is_killed_once_costs_nothing(
+    forks: Forks, five: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = f"import os\nos.environ['FERMEDIA_TEST_ONCE'] = {tmp_path.name!r}\n"
+    Path(f"/tmp/fermedia-died-{tmp_path.name}").unlink(missing_ok=True)
+    out = tmp_path / "out"
+    status, said = forks.run("analyze", five, "--out", out, "--workers", "2", before=once + before("killed"))
+    Path(f"/tmp/fermedia-died-{tmp_path.name}").unlink()
+    assert status == 0, said
+    assert said.count("OVER IT") == 2
+    assert results(out) == results(alone)
+
+
+def test_what_takes_too_long_is_ended(forks: Forks, five: Path, alone: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, said = forks.run("analyze", five, "--out", out, "--timeout", "8", before=before("hanging"))
+    assert status == 3, said
+    assert said.count("OVER IT") == 1
+    (failure,) = Ledger.read(out).outcomes["film 3.mp4"].failures
+    assert (failure.stage, failure.error) == ("worker", "film 3.mp4: took longer than 8 seconds")
+    assert without_film_3(out) == without_film_3(alone)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_a_run_ends_its_workers(
+    forks: Forks, five: Path, alone: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    child = forks.start("analyze", five, "--out", out, "--workers", "2", before=before("hanging"))
+    until(lambda: "OVER IT" in child.said() and len(workers(child)) == 2, child)
+    child.kill(sent)
+    assert child.wait() == (-sent if sent == signal.SIGKILL else 130)
+    until(lambda: all(map(is_gone, workers(child))), child)
+    if sent != signal.SIGKILL:
+        assert child.said().strip().splitlines()[-1].endswith("to go on, give the same command again")
+        assert not list(out.glob(".*"))
+    else:
+        status, said = forks.run("analyze", five, "--out", out)
+        assert status == 0, said
+        assert results(out) == results(alone)
+
+
+def test_workers_that_cannot_start_end_the_run(forks: Forks, five: Path, tmp_path: Path) -> None:
+    status, said = forks.run("analyze", five, "--out", tmp_path / "out", "--workers", "1", before=before("stillborn"))
+    assert status == 1
+    assert said.splitlines() == [
+        "fermedia: a worker process was killed (SIGKILL, as for want of memory) while it started; "
+        "try fewer --workers, or --workers 0"
+    ]
+
+
+def test_options_that_cannot_be_met(forks: Forks, five: Path, tmp_path: Path) -> None:
+    status, said = forks.run("analyze", five, "--out", tmp_path / "out", "--workers", "0", "--timeout", "5")
+    assert status == 2
+    assert said.strip() == "fermedia: --timeout needs a process that can be ended; give --workers 1 or more"
+    assert os.listdir(tmp_path) == []

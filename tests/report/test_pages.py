@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
+from fermedia.outputs.summary import read_summary
 from fermedia.outputs.timeline import read_timeline, steady_timeline
 from fermedia.types import EMOTIONS
 from tests.made_up import film_timeline, photo_timeline, write_results
@@ -105,13 +107,25 @@ def test_the_batch_says_what_it_was_made_with_and_coverage_beside_shares(made: M
     assert f"share of judged faces, {100 * float(pictures['coverage']):.0f}\u2009% coverage" in text
 
 
-def test_tables_of_groups_are_shown_where_there_are_some(made: Made, browser: Browser, tmp_path: Path) -> None:
-    results = write_results(tmp_path, {"a.mp4": film_timeline(20, [(0, 20)])})
-    (results / "conditions.csv").write_text("condition,participants,happy_mean\n<i>calm</i>,3,0.51\n")
+def test_conditions_stand_side_by_side_where_somebody_said_who_is_who(
+    made: Made, browser: Browser, tmp_path: Path
+) -> None:
+    results = write_results(tmp_path, {f"{n}.mp4": film_timeline(20, [(0, 20)], seed=n) for n in range(4)})
+    people = tmp_path / "people.csv"
+    lines = [f"{n}.mp4,p{n},{'<i>calm</i>' if n % 2 else 'loud'}" for n in range(4)]
+    people.write_text("\n".join(["item,participant,condition", *lines]))
+    participants, conditions, _ = Participants.read(people).compare(read_summary(results / "summary.csv"))
+    participants.to_csv(results / "participants.csv", index=False)
+    conditions.to_csv(results / "conditions.csv", index=False)
     write_report(results)
     page = browser.open(results / "report.html")
-    assert page.get_by_role("heading", name="Conditions").is_visible()
-    assert page.get_by_role("cell", name="<i>calm</i>").is_visible()
+    panel = page.locator(".panel", has=page.get_by_role("heading", name="Conditions"))
+    assert panel.locator("thead").first.locator("th").all_inner_texts() == ["Emotion", "loud (2)", "<i>calm</i> (2)"]
+    row = conditions.query("emotion == 'happy' and measure == 'mean' and condition == '<i>calm</i>'").iloc[0]
+    shown = panel.locator("tbody").first.locator("tr", has_text="Happy").locator("td").last.inner_text()
+    numbers = [float(x) for x in SHARE.findall(shown.replace("\u2212", "-"))]
+    assert numbers[0] == pytest.approx(100 * row["value"], abs=0.6)
+    assert page.get_by_role("heading", name="Participants").is_visible()
 
 
 # -- a film ---------------------------------------------------------------------------------------------------------

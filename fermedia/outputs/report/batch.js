@@ -116,8 +116,26 @@
     further.addEventListener("click", () => content.append(...list.childNodes));
     return [el("div", { class: "scroll" }, el("table", { class: "rows plain" }, el("thead", {}, el("tr", {}, headings.map((h) => el("th", { scope: "col", text: h })))), content)), further];
   }
+  /** Conditions side by side: a row per emotion, each value with its interval. */
+  function conditions({ columns: names, rows }) {
+    const records = rows.map((r) => Object.fromEntries(names.map((name, i) => [name, r[i]])));
+    const distinct = (key) => [...new Set(records.map((r) => r[key]))];
+    const number = (condition) => records.find((r) => r.condition === condition).participants;
+    const headings = ["Emotion", ...distinct("condition").map((c) => `${c} (${number(c)})`)];
+    const value = (r) => (r ? [percent(r.value), r.low !== "" && el("small", { text: `${percent(r.low)} to ${percent(r.high)}` })] : "–");
+    const cells = (emotion, measure) => distinct("condition").map((c, i) =>
+      el("td", { "data-label": headings[i + 1] }, value(records.find((r) => r.condition === c && r.emotion === emotion && r.measure === measure))));
+    return distinct("measure").map((measure) => [
+      el("h3", { class: "measure", text: measure === "mean" ? "Mean probability" : "Share of the judged time" }),
+      el("div", { class: "scroll" }, el("table", { class: "rows" },
+        el("thead", {}, el("tr", {}, headings.map((h) => el("th", { scope: "col", text: h })))),
+        el("tbody", {}, data.emotions.map((e) => el("tr", {}, el("th", { scope: "row" }, fermedia.emotionName(e.name)), cells(e.name, measure)))))),
+    ]).concat(el("p", { class: "hint", text: "Means over participants, whose number stands in brackets, with 95 % intervals." }));
+  }
   for (const group of data.groups)
-    main.append(fermedia.section(group.name === "conditions.csv" ? "Conditions" : "Participants", { class: "panel" }, table(group.columns, group.rows)));
+    main.append(group.name === "conditions.csv" && group.columns.includes("measure")
+      ? fermedia.section("Conditions", { class: "panel" }, conditions(group))
+      : fermedia.section("Participants", { class: "panel" }, table(group.columns, group.rows)));
   if (data.failed)
     main.append(fermedia.section("Failures", { class: "panel", id: "failures" }, table(["Item", "Stage", "Error"], data.failures.map((f) => [f.item, f.stage, f.error])),
       data.failed > data.failures.length && el("p", { class: "hint", text: `${count(data.failed)} in all: see failures.csv.` })));

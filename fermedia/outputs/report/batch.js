@@ -109,20 +109,22 @@
 
   // -- the rest -----------------------------------------------------------------------------------------------------
 
-  const cellText = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : String(value));
   function table(headings, rows) {
-    const { list, button: further } = fermedia.more(rows, (r) => el("tr", {}, r.map((v, i) => el("td", { "data-label": headings[i], text: cellText(v) }))), PAGE, "rows");
+    const { list, button: further } = fermedia.more(rows, (r) => el("tr", {}, r.map((v, i) => el("td", { "data-label": headings[i] }, v))), PAGE, "rows");
     const content = el("tbody", {}, ...list.childNodes);
     further.addEventListener("click", () => content.append(...list.childNodes));
     return [el("div", { class: "scroll" }, el("table", { class: "rows plain" }, el("thead", {}, el("tr", {}, headings.map((h) => el("th", { scope: "col", text: h })))), content)), further];
   }
+  const recordsOf = ({ columns: names, rows }) => rows.map((r) => Object.fromEntries(names.map((name, i) => [name, r[i]])));
+  const signed = (share) => (share < -0.005 ? "−" + percent(-share) : percent(Math.max(0, share)));
+
   /** Conditions side by side: a row per emotion, each value with its interval. */
-  function conditions({ columns: names, rows }) {
-    const records = rows.map((r) => Object.fromEntries(names.map((name, i) => [name, r[i]])));
+  function conditions(group) {
+    const records = recordsOf(group);
     const distinct = (key) => [...new Set(records.map((r) => r[key]))];
     const number = (condition) => records.find((r) => r.condition === condition).participants;
     const headings = ["Emotion", ...distinct("condition").map((c) => `${c} (${number(c)})`)];
-    const value = (r) => (r ? [percent(r.value), r.low !== "" && el("small", { text: `${percent(r.low)} to ${percent(r.high)}` })] : "–");
+    const value = (r) => (r ? [percent(r.value), r.low !== "" && el("small", { text: `${signed(r.low)} to ${signed(r.high)}` })] : "–");
     const cells = (emotion, measure) => distinct("condition").map((c, i) =>
       el("td", { "data-label": headings[i + 1] }, value(records.find((r) => r.condition === c && r.emotion === emotion && r.measure === measure))));
     return distinct("measure").map((measure) => [
@@ -132,10 +134,16 @@
         el("tbody", {}, data.emotions.map((e) => el("tr", {}, el("th", { scope: "row" }, fermedia.emotionName(e.name)), cells(e.name, measure)))))),
     ]).concat(el("p", { class: "hint", text: "Means over participants, whose number stands in brackets, with 95 % intervals." }));
   }
+  function participants(group) {
+    const bar = (r, what) => fermedia.shareBar(data.emotions.map((e) => r[`${e.name}_${what}`]), `${r.participant}, ${r.condition}`);
+    const rows = recordsOf(group).map((r) =>
+      [r.participant, r.condition, count(r.items), r.seconds === "" ? "–" : fermedia.length(r.seconds), bar(r, "mean"), bar(r, "share")]);
+    return [fermedia.legend(), table(["Participant", "Condition", "Items", "Judged time", "Mean probability", "Share of the judged time"], rows)];
+  }
   for (const group of data.groups)
-    main.append(group.name === "conditions.csv" && group.columns.includes("measure")
+    main.append(group.name === "conditions.csv"
       ? fermedia.section("Conditions", { class: "panel" }, conditions(group))
-      : fermedia.section("Participants", { class: "panel" }, table(group.columns, group.rows)));
+      : fermedia.section("Participants", { class: "panel" }, participants(group)));
   if (data.failed)
     main.append(fermedia.section("Failures", { class: "panel", id: "failures" }, table(["Item", "Stage", "Error"], data.failures.map((f) => [f.item, f.stage, f.error])),
       data.failed > data.failures.length && el("p", { class: "hint", text: `${count(data.failed)} in all: see failures.csv.` })));

@@ -60,10 +60,8 @@ def test_timelines_of_runs_become_one(results: Path, another: Path, tmp_path: Pa
     assert tuple(merged.columns) == ("run", "item", *TIMELINE_COLUMNS)
     assert merged["run"].unique().tolist() == [str(results), str(another)]  # of one name, hence their paths
     assert merged["item"].unique().tolist() == ["./=none.mp4", "class/photos", "face $x$.mp4"]
-    parts = {
-        key: fermedia.read_timeline(results / "items" / key / "timeline.csv")
-        for key in ("class/photos", "face $x$.mp4")
-    }
+    paths = {key: results / "items" / key / "timeline.csv" for key in ("class/photos", "face $x$.mp4")}
+    parts = {key: fermedia.read_timeline(path) for key, path in paths.items()}
     for (_, item), rows in merged.groupby(["run", "item"]):
         if item in parts:
             ours = rows[list(TIMELINE_COLUMNS)].reset_index(drop=True)

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -400,6 +401,9 @@ def test_inputs_that_vanish_leave_their_results(forks: Forks, small: Path) -> No
     status, said = forks.run("status", out)
     assert status == 0
     assert "3 of 3 finished, 0 failed, 0 left; 1 of the finished ones are no longer among the inputs" in said
+    shutil.rmtree(out / "items/a.mp4")  # what nobody needs any more is nobody's failure
+    assert again(forks, small, "--export", "srt") == set()
+    assert (out / "items/b.mp4/segments.srt").is_file()
 
 
 _DIE_BETWEEN = """

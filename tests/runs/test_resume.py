@@ -374,7 +374,7 @@ def test_more_can_be_made_of_finished_items_without_doing_them_again(forks: Fork
     edited = (film / "segments.csv").read_text() + "edited\n"
     (film / "segments.csv").write_text(edited)
     (small.parent / "out/items/b.mp4/segments.csv").unlink()
-    assert again(forks, small, "--export", "srt, bids", "--format", "parquet") == set()
+    assert again(forks, small, "--export", "srt, bids", "--export", "srt", "--format", "parquet") == set()
     made = {"segments.csv", "segments.srt", "segments_events.tsv", "segments_events.json", "timeline.parquet"}
     assert {p.name for p in film.iterdir()} == made | {"timeline.csv", "annotated.mp4", "item.json"}
     assert (film / "segments.csv").read_text() == edited

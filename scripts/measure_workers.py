@@ -6,14 +6,16 @@
     python scripts/measure_workers.py --hours 10000          the collection that is worked out (25 frames a second)
 
 Every number of workers does the same films twice, in turn, and the faster time counts. What a run takes before its
-first frame (libraries, models, workers) is measured on a film of one frame and taken off. Times are of one machine:
-compare them with each other.
+first frame (libraries, models, workers) is measured on two films of one frame and taken off. Times are of one machine
+and of what else it does: compare them with each other. Processor time is that of all threads of all processes (on Ray
+it is not known), and hardly depends on what else goes on: the collection is worked out from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,9 @@ from fermedia.threads import cores
 
 #: Frames a second of the films, and of the collection.
 RATE = 25
+
+#: By who did the work: seconds of the clock and of processors, of each run.
+Times = dict[str, list[tuple[float, float]]]
 
 
 def main() -> None:
@@ -50,8 +55,8 @@ def main() -> None:
         cluster = start_cluster(arguments.ray) if arguments.ray else None
         if cluster:
             ways[f"Ray, {arguments.ray} nodes"] = ["--executor", "ray", "--ray-address", cluster.address]
-        times: dict[str, list[float]] = {way: [] for way in ways}
-        starts: dict[str, list[float]] = {way: [] for way in ways}
+        times: Times = {way: [] for way in ways}
+        starts: Times = {way: [] for way in ways}
         for _ in range(2):
             for way, options in ways.items():
                 starts[way].append(run(tiny, work / "out", [*options, "--end", "0.04"]))
@@ -61,23 +66,29 @@ def main() -> None:
     report(arguments, frames, times, starts)
 
 
-def report(
-    arguments: argparse.Namespace, frames: int, times: dict[str, list[float]], starts: dict[str, list[float]]
-) -> None:
+def report(arguments: argparse.Namespace, frames: int, times: Times, starts: Times) -> None:
     """Print the times by who did the work, and the collection."""
     print(f"{cores()} processors, by default {fitting()} workers; {arguments.films} films of {arguments.size},")
-    print(f"{frames} frames\n\n| who | start, s | work, s | frames a second | ratio |\n|---|---|---|---|---|")
-    work = {way: min(times[way]) - min(starts[way]) for way in times}
+    print(f"{frames} frames\n\n| who | start, s | work, s | frames a second | ratio | processor ms a frame |")
+    print("|---|---|---|---|---|---|")
+    work = {way: min(times[way])[0] - min(starts[way])[0] for way in times}
+    cpu = {way: 1000 * (_least_cpu(times[way]) - _least_cpu(starts[way])) / frames for way in times}
     first = next(iter(work.values()))
     for way, seconds in work.items():
-        print(f"| {way} | {min(starts[way]):.1f} | {seconds:.1f} | {frames / seconds:.0f} | {first / seconds:.2f} |")
-    each = frames / min(work.values()) / cores()
+        shown = "" if way.startswith("Ray") else f"{cpu[way]:.0f}"
+        rate, ratio = frames / seconds, first / seconds
+        print(f"| {way} | {min(starts[way])[0]:.1f} | {seconds:.1f} | {rate:.0f} | {ratio:.2f} | {shown} |")
+    dearest = max(cost for way, cost in cpu.items() if not way.startswith("Ray"))
     total = arguments.hours * 3600 * RATE
-    hours = total / each / 3600
-    print(f"\n{arguments.hours:,.0f} hours at {RATE} frames a second are {total:.2g} frames; at {each:.0f} frames a")
-    print(f"second and processor they take {hours:,.0f} processor hours,")
+    hours = total * dearest / 1000 / 3600
+    print(f"\n{arguments.hours:,.0f} hours at {RATE} frames a second are {total:.2g} frames;")
+    print(f"at {dearest:.0f} ms each they take {hours:,.0f} processor hours,")
     for machines in (1, 10, 100):
         print(f"on {machines} machines of 32 processors {hours / 32 / machines / 24:.1f} days")
+
+
+def _least_cpu(runs: list[tuple[float, float]]) -> float:
+    return min(cpu for _, cpu in runs)
 
 
 def copies(film: Path, folder: Path, number: int) -> Path:
@@ -96,13 +107,15 @@ def count(film: Path) -> int:
         return sum(1 for _ in reader.frames())
 
 
-def run(inputs: Path, out: Path, options: list[str]) -> float:
-    """Seconds of one run of the command into a new folder."""
-    subprocess.run(["rm", "-rf", out], check=True)
+def run(inputs: Path, out: Path, options: list[str]) -> tuple[float, float]:
+    """Seconds of the clock, and of processors, of one run of the command into a new folder."""
+    shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "fermedia", "analyze", str(inputs), "--out", str(out), "--quiet", *options]
     begun = time.monotonic()
-    subprocess.run(command, check=True)
-    return time.monotonic() - begun
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"{' '.join(command)} ended with {status}"
+    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime
 
 
 def start_cluster(nodes: int) -> Any:

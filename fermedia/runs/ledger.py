@@ -46,8 +46,9 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 class Failure:
     """Something that could not be done: a row of failures.csv.
 
-    ``stage`` is ``open``, ``read``, ``decode``, ``sound``, ``write``, ``worker`` (the process that did it died over it or
-    took too long), ``disk`` (there is no room: not the item's fault, so the run stops) or ``internal`` (a fault of ours).
+    ``stage`` is ``open``, ``read``, ``decode``, ``sound``, ``write``, ``worker`` (the process that did it died over it,
+    or took too long), ``disk`` (there is no room: not the item's fault, so the run stops) or ``internal`` (a fault of
+    ours).
     """
 
     item: str

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import Any, Self
@@ -187,7 +188,29 @@ def _import_mediapipe() -> Any:
                 import mediapipe
         finally:
             del sys.modules["tensorflow"]
+    _register_once()
     return mediapipe
+
+
+def _register_once() -> None:
+    """Let mediapipe declare its C functions once, and not anew for every image: a declaration that is replaced while
+    another thread calls the function makes that call fail (seen with mediapipe 1.2.2)."""
+    from mediapipe.tasks.python.core import mediapipe_c_bindings as bindings
+
+    load = bindings.load_raw_library
+    if getattr(load, "registers_once", False):
+        return
+    known: dict[int, tuple[Any, Any]] = {}
+    lock = threading.Lock()
+
+    def load_once(signatures: Any = (), *arguments: Any, **options: Any) -> Any:
+        with lock:
+            if id(signatures) not in known:
+                known[id(signatures)] = signatures, load(signatures, *arguments, **options)
+            return known[id(signatures)][1]
+
+    load_once.registers_once = True  # type: ignore[attr-defined]
+    bindings.load_raw_library = load_once
 
 
 def _model_bytes(name: str) -> bytes:

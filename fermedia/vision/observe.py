@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -77,6 +77,7 @@ class Observer:
         self._make_detector = detector
         self._min_face = min_face
         self._mine = threading.local()
+        self._gate = _Gate()
         self._detectors: list[FaceDetector] = []
         self._pool = ThreadPoolExecutor(threads or cores(), "look")
         self._pool.submit(self._detector).result()  # what is wrong shows before any file is touched
@@ -119,14 +120,17 @@ class Observer:
         mark = signature(frame.picture) if film else None
         if not frame.sampled:
             return _Found(frame, mark, None, [])
-        faces = self._detector().detect(frame.picture, still=not film)
+        detector = self._detector()
+        with self._gate.shared():
+            faces = detector.detect(frame.picture, still=not film)
         return _Found(frame, mark, faces, [crop_face(frame.picture, f, self._classifier.input_size) for f in faces])
 
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""
         if not hasattr(self._mine, "detector"):
-            self._mine.detector = self._make_detector()
-            self._detectors.append(self._mine.detector)
+            with self._gate.alone():
+                self._mine.detector = self._make_detector()
+                self._detectors.append(self._mine.detector)
         found: FaceDetector = self._mine.detector
         return found
 
@@ -143,6 +147,31 @@ class Observer:
 
     def _is_large_enough(self, face: Face) -> bool:
         return face.box.width >= self._min_face
+
+
+class _Gate:
+    """Keeps detectors from being made while others look: mediapipe then declares its C functions anew."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._inside = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._change:
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._inside -= 1
+                self._change.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._change:
+            self._change.wait_for(lambda: self._inside == 0)
+            yield
 
 
 def followed(seen: Iterable[Seen]) -> Iterator[tuple[Frame, list[Observation] | None]]:

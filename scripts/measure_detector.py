@@ -151,10 +151,18 @@ class Count:
         self.false += len(boxes) - found
         self.pictures += 1
 
+    def add_all(self, other: Count) -> None:
+        """What another one counted, too."""
+        for name, number in vars(other).items():
+            setattr(self, name, getattr(self, name) + number)
+
     def __str__(self) -> str:
         false = f"{self.false / self.pictures:.2f}" if self.false else "0"
         return f"{100 * self.found / self.faces:.0f} ({false})" if self.faces else false
 
+
+#: Everything that was shown, by column.
+TOTALS: dict[str, Count] = {}
 
 Detect = Callable[[Image | Picture], list[Face]]
 
@@ -173,6 +181,15 @@ def row(label: str, scenes: Iterable[Scene], detectors: dict[str, Detect]) -> No
             counts[name].add(faces, [face.box for face in detect(picture[:, :, ::-1])])
     first = next(iter(counts.values()))
     print(f"| {label} | {first.faces or first.pictures} |", *(f"{count} |" for count in counts.values()), flush=True)
+    for name, count in counts.items():
+        TOTALS.setdefault(name, Count()).add_all(count)
+
+
+def measure_total(detectors: dict[str, Detect]) -> None:
+    """Precision: how many of all boxes are faces."""
+    head("All pictures above: precision in %, false boxes of all boxes", "| pictures", detectors)
+    cells = [f"{100 * n.found / (n.found + n.false):.1f}, {n.false} of {n.found + n.false} |" for n in TOTALS.values()]
+    print(f"| | {TOTALS[next(iter(TOTALS))].pictures} |", *cells, flush=True)
 
 
 def measure_faces(detectors: dict[str, Detect], pictures: int) -> None:
@@ -244,6 +261,8 @@ def main() -> None:
     for name, measure in (("faces", measure_faces), ("false", measure_false), ("cost", measure_cost)):
         if arguments.only in (None, name):
             measure(detectors, pictures)
+        if name == "false" and arguments.only is None:
+            measure_total(detectors)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _OVERLAP = 0.2
 _LEAST_SIDE = 192
 
 #: The smallest square of ``thorough`` in longest sides of the picture: in 1920x1080 a face of 24 pixels is an eighth of
-#: it, and 98 in 100 were found (at 1/8 of the side 86, at 1/12 99, of 72 to 162; squares: 111, 77, 189). Relative, so
+#: it, and 97 in 100 are found (with 1/8 it is 87, with 1/12 99; squares: 111, 77, 189; docs/detection.md). Relative, so
 #: that large photos do not cost minutes.
 _THOROUGH_SHARE = 1 / 10
 

@@ -92,6 +92,27 @@ def test_a_file_for_which_there_is_no_room(forks: Forks, films: Path, tmp_path: 
     assert finished(tmp_path / "out") == ["short.mp4"]
 
 
+def test_interrupted_while_a_library_is_kept_quiet(forks: Forks, films: Path, tmp_path: Path) -> None:
+    """The last words are heard although descriptor 2 leads nowhere just then."""
+    slow = """
+import contextlib, os, time
+from fermedia.vision import detect
+first = detect.quiet_stderr
+@contextlib.contextmanager
+def quiet_stderr():
+    with first():
+        os.write(1, b"QUIET")
+        time.sleep(2)
+        yield
+detect.quiet_stderr = quiet_stderr
+"""
+    child = forks.start("analyze", films, "--out", tmp_path / "out", before=_LIMIT + slow)
+    until(lambda: "QUIET" in child.said(), child)
+    child.kill(signal.SIGINT)
+    assert child.wait() == 130
+    assert "fermedia: interrupted; " in child.said()
+
+
 def test_interrupted_at_any_moment(forks: Forks, films: Path, tmp_path: Path) -> None:
     film = films / "long.mp4"
     whole = tmp_path / "whole"

@@ -121,22 +121,26 @@ def test_interrupted_at_any_moment(forks: Forks, films: Path, tmp_path: Path) ->
     length = time.monotonic() - begun
     timeline = (whole / "items/long.mp4/timeline.csv").read_bytes()
     chance = random.Random(3)
-    statuses = []
-    for number in range(12):
+    hits = 0
+    for number in range(30):
         out = tmp_path / str(number)
         child = forks.start("analyze", film, "--out", out, before=_LIMIT + "print('BEGUN', flush=True)")
         until(lambda child=child: "BEGUN" in child.said(), child)
         time.sleep(0.05 + chance.uniform(0, length))
         child.kill(signal.SIGINT)
-        statuses.append(child.wait())
+        status = child.wait()
         assert "Traceback" not in child.said()
-        if statuses[-1] == 0:
+        if status == 0:
             assert finished(out) == ["long.mp4"]
+            length *= 0.7  # the machine was busier before
             continue
-        assert statuses[-1] == 130, child.said()
+        assert status == 130, child.said()
         assert "fermedia: interrupted; " in child.said()
         assert finished(out) == []
-        if number % 4 == 0:
+        if hits % 4 == 0:
             assert forks.run("analyze", film, "--out", out, before=_LIMIT)[0] == 0
             assert (out / "items/long.mp4/timeline.csv").read_bytes() == timeline
-    assert statuses.count(130) >= 6
+        hits += 1
+        if hits == 10:
+            break
+    assert hits == 10

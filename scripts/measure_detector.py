@@ -1,6 +1,6 @@
 """What each detection preset finds, what it takes for a face by mistake, and what it costs. Prints Markdown tables.
 
-python scripts/measure_detector.py [--quick] [--only faces|false|cost]
+python scripts/measure_detector.py [--quick] [--only faces|squares|false|cost]
 
 Composites: the two public-domain portraits of the demo, mirrored, darkened, in grey or colour, are set into
 scikit-image's pictures without a human face. A face counts as found when a reported box overlaps its own by half
@@ -28,6 +28,7 @@ import fermedia
 from fermedia.media.frames import VideoPicture
 from fermedia.media.photos import read_photo
 from fermedia.types import Box, Face, Picture
+from fermedia.vision import tiles
 
 Image = NDArray[np.uint8]
 
@@ -151,10 +152,20 @@ class Count:
         self.false += len(boxes) - found
         self.pictures += 1
 
+    def add_all(self, other: Count) -> None:
+        """What another one counted, too."""
+        for name, number in vars(other).items():
+            setattr(self, name, getattr(self, name) + number)
+
     def __str__(self) -> str:
         false = f"{self.false / self.pictures:.2f}" if self.false else "0"
-        return f"{100 * self.found / self.faces:.0f} ({false})" if self.faces else false
+        if not self.faces:
+            return false
+        return f"{100 * self.found / self.faces:.0f}" + (f" ({false})" if self.false else "")
 
+
+#: Everything that was shown, by column.
+TOTALS: dict[str, Count] = {}
 
 Detect = Callable[[Image | Picture], list[Face]]
 
@@ -173,12 +184,21 @@ def row(label: str, scenes: Iterable[Scene], detectors: dict[str, Detect]) -> No
             counts[name].add(faces, [face.box for face in detect(picture[:, :, ::-1])])
     first = next(iter(counts.values()))
     print(f"| {label} | {first.faces or first.pictures} |", *(f"{count} |" for count in counts.values()), flush=True)
+    for name, count in counts.items():
+        TOTALS.setdefault(name, Count()).add_all(count)
+
+
+def measure_total(detectors: dict[str, Detect]) -> None:
+    """Precision: how many of all boxes are faces."""
+    head("All pictures above: precision in %, false boxes of all boxes", "| pictures", detectors)
+    cells = [f"{100 * n.found / (n.found + n.false):.1f}, {n.false} of {n.found + n.false} |" for n in TOTALS.values()]
+    print(f"| | {TOTALS[next(iter(TOTALS))].pictures} |", *cells, flush=True)
 
 
 def measure_faces(detectors: dict[str, Detect], pictures: int) -> None:
     """By size, roll, place at the edge, and number."""
     for size in SIZES:
-        head(f"Size, in {size[0]}x{size[1]}: recall in % (false boxes a picture)", "width | faces", detectors)
+        head(f"Size, in {size[0]}x{size[1]}: recall in % (false boxes a picture, if any)", "width | faces", detectors)
         for width in (*(w for w in WIDTHS if w <= 0.7 * size[1]), size[1], round(1.3 * size[1])):
             studio = Studio(width)
             label = f"{width}" + ("" if width < size[1] else " (fills the height)")
@@ -210,6 +230,25 @@ def measure_false(detectors: dict[str, Detect], pictures: int) -> None:
         row(f"{size[0]}x{size[1]}", (studio.scene(size, []) for _ in range(8 * pictures)), detectors)
 
 
+def measure_squares(detectors: dict[str, Detect], pictures: int) -> None:
+    """What the smallest square of a thorough search is worth: faces of 24 and 20 pixels in 1920x1080."""
+    size, before, before_side = (1920, 1080), tiles._THOROUGH_SHARE, tiles._LEAST_SIDE
+    print("\n**The smallest square of thorough, in 1920x1080: recall in %, of faces of so many pixels**\n")
+    print("| side | squares | faces | 24 pixels | 20 pixels |\n|---|---|---|---|---|", flush=True)
+    for least in (240, 192, 160):
+        tiles._THOROUGH_SHARE, tiles._LEAST_SIDE = least / size[0], min(least, before_side)
+        counts = []
+        for width in (24, 20):
+            studio, count = Studio(99), Count()
+            for _ in range(2 * pictures):
+                picture, faces = studio.scene(size, studio.spread(size, width, 9))
+                count.add(faces, [face.box for face in detectors["thorough"](picture[:, :, ::-1])])
+            counts.append(count)
+        squares = len(tiles.overlapping(*size, levels=None))
+        print(f"| {least} | {squares} | {counts[0].faces} | {counts[0]} | {counts[1]} |", flush=True)
+    tiles._THOROUGH_SHARE, tiles._LEAST_SIDE = before, before_side
+
+
 def measure_cost(detectors: dict[str, Detect], pictures: int) -> None:
     """Processor time, all threads together, for decoded frames; the median."""
     title = "Milliseconds of processor time a frame: with one face of a third of its height, with none"
@@ -236,14 +275,17 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a quarter of the pictures")
-    parser.add_argument("--only", choices=("faces", "false", "cost"))
+    parser.add_argument("--only", choices=("faces", "squares", "false", "cost"))
     arguments = parser.parse_args()
     made = {preset: fermedia.FaceDetector(preset=preset) for preset in ("fast", "balanced", "thorough")}
     detectors: dict[str, Detect] = {k: partial(made[name].detect, still=still) for k, (name, still) in COLUMNS.items()}
     pictures = 2 if arguments.quick else 8
-    for name, measure in (("faces", measure_faces), ("false", measure_false), ("cost", measure_cost)):
+    tables = {"faces": measure_faces, "false": measure_false, "squares": measure_squares, "cost": measure_cost}
+    for name, measure in tables.items():
         if arguments.only in (None, name):
             measure(detectors, pictures)
+        if name == "false" and arguments.only is None:
+            measure_total(detectors)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def write_film(
     hflip: bool = False,
     full_range: bool = False,
     colorspace: int | None = None,
+    transfer: int | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
@@ -135,8 +136,8 @@ def write_film(
     The pictures are given upright: with ``rotation`` (90, 180 or 270 degrees clockwise, what the player has to turn)
     and ``hflip`` they are stored turned and mirrored, and the metadata says so, as phones do. ``pixel`` is the aspect
     ratio of the stored pixels. With ``interlaced`` each picture is taken for two fields, the upper first.
-    ``colorspace`` (1 is BT.709, 6 BT.601) is tagged; by default the film is untagged and of the kind that players
-    then expect.
+    ``colorspace`` (1 is BT.709, 6 BT.601) and ``transfer`` (16 is PQ, 18 HLG) are tagged; by default the film is
+    untagged and of the kind that players then expect.
     """
     pictures = list(pictures)
     rate = Fraction(rate)
@@ -153,6 +154,8 @@ def write_film(
             stream.codec_context.color_range = 2
         if colorspace is not None:
             stream.codec_context.colorspace = colorspace
+        if transfer is not None:
+            stream.codec_context.color_trc = transfer
         if pixel is not None:
             stream.codec_context.sample_aspect_ratio = pixel
         if rotation or hflip:

@@ -44,6 +44,35 @@ def ends_within_a_packet(path: Path) -> bool:
     return False
 
 
+#: Matroska's elements that hold those that the film is made of: the segment and its clusters (RFC 9559).
+_HOLDERS = {0x18538067, 0x1F43B675}
+
+#: What may stand in them or beside them, to be stepped over.
+_ELEMENTS = {
+    *(0x1A45DFA3, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367),
+    *(0xE7, 0xA7, 0xAB, 0x5854, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF),
+}
+
+
+def has_garbage(path: Path) -> bool:
+    """Whether something in a Matroska file is no element where one should be. FFmpeg steps over it without a word."""
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            header = file.read(12)
+            length = 9 - header[0].bit_length()  # of the name
+            name = int.from_bytes(header[:length])
+            if name not in _HOLDERS | _ELEMENTS or length == len(header):
+                return at + len(header) < size
+            behind = header[length:]
+            digits = 9 - behind[0].bit_length()  # of the size, whose first bit set says how many there are
+            at += length + digits
+            if name in _ELEMENTS:
+                at += int.from_bytes(behind[:digits]) & ((1 << 7 * digits) - 1)
+    return False
+
+
 class AviIndex:
     """The places of a video stream's frames in the file.
 

@@ -56,12 +56,6 @@ _LONGEST_PIXEL = 10
 #: Sides, in pixels, of the smallest picture that FFmpeg deinterlaces.
 _LEAST_INTERLACED = 4
 
-#: Pixels longer or flatter than this are a mistake of the file's: they are taken for square.
-_LONGEST_PIXEL = 10
-
-#: Sides, in pixels, of the smallest picture that FFmpeg deinterlaces.
-_LEAST_INTERLACED = 4
-
 
 class VideoPicture(Picture):
     """A decoded frame: 8-bit planar 4:2:0, upright, of square pixels and standard range.

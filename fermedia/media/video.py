@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
-from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length
+from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length, has_garbage
 from fermedia.media.frames import Upright, VideoPicture
 from fermedia.media.sampling import Chosen, exact
 from fermedia.options import Sampling
@@ -257,6 +257,8 @@ class VideoReader:
             return f"breaks off at {float(end):.2f} s of {float(self._claimed_end):.2f} s"
         if self._container.format.name == "mpegts" and ends_within_a_packet(self.path):
             return f"breaks off at {float(end):.2f} s"
+        if self._errors == 0 and "matroska" in self._container.format.name and has_garbage(self.path):
+            self._errors = 1
         return self._damage()
 
     def _damage(self) -> str | None:

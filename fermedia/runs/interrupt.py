@@ -28,11 +28,14 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         yield
         return
     ending = Lock()
+    # Another thread may just be keeping a library quiet, which loses what is written to 2.
+    terminal = _opened_again(2)
 
     def end(text: str) -> NoReturn:
         ending.acquire()  # whoever is first
         sys.stderr.flush()
-        os.write(2, f"fermedia: interrupted; {text}\n".encode())
+        if terminal is not None:
+            os.write(terminal, f"fermedia: interrupted; {text}\n".encode())
         os._exit(status)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -67,6 +70,15 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
         os.close(writer)
+        if terminal is not None:
+            os.close(terminal)
+
+
+def _opened_again(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # it is closed
+        return None
 
 
 def _nothing(*_: object) -> None:

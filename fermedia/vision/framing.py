@@ -25,7 +25,7 @@ FRAMING = {
 }
 
 #: Degrees of roll from which a face is turned upright. Below, the eye points' own error is as large as what there is to
-#: gain; from 20 degrees on it is worth 3 points of accuracy, at 45 it is 17 (docs/detection.md).
+#: gain; at 20 degrees it is worth 3 points of accuracy, at 45 it is 18 (docs/detection.md).
 TURNED_FROM = 10.0
 
 #: Samples along a side that are averaged into one pixel, at most: more change nothing that can be seen.

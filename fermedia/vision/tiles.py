@@ -28,9 +28,10 @@ _OVERLAP = 0.2
 #: Pixels of the smallest square: a smaller one would have to be enlarged for the network.
 _LEAST_SIDE = 192
 
-#: The smallest square of ``thorough`` in longest sides of the picture: in 1920x1080 a face of 24 pixels, a tenth
-#: of it, is found. Relative, so that large photos do not cost minutes.
-_THOROUGH_SHARE = 1 / 8
+#: The smallest square of ``thorough`` in longest sides of the picture: in 1920x1080 a face of 24 pixels is an eighth of
+#: it, and 97 in 100 are found (with 1/8 it is 87, with 1/12 99; squares: 111, 77, 189; docs/detection.md). Relative, so
+#: that large photos do not cost minutes.
+_THOROUGH_SHARE = 1 / 10
 
 #: A picture up to this much longer than high (4:3 is) is one square of the first level: two would see nearly the same.
 _NEARLY_SQUARE = 1.4

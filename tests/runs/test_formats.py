@@ -144,6 +144,7 @@ def avi_count(count: int) -> Callable[[bytearray], bytearray]:
 MS = 0.0006  # Matroska and FLV count milliseconds
 UNEVEN = [Fraction(0), *(Fraction(sum(20 + k * 37 % 51 for k in range(n)), 1000) for n in range(1, 12))]
 X265 = "log-level=none"
+FAST_START = {"a.mp4": {"container_options": {"movflags": "faststart"}}}  # else a cut costs the index, and all
 
 
 def x264(**options: str) -> dict[str, Any]:
@@ -178,6 +179,18 @@ FILMS = {
     "GIF with uneven delays": Film(
         "a.gif", 5, times=[Fraction(n, 100) for n in (0, 5, 30, 31, 90)], colors=None,
         more={"codec": "gif", "pix_fmt": "rgb8"},
+    ),
+    "VP8 in WebM": Film(
+        "a.webm", tolerance=MS, more={"codec": "libvpx", "options": {"deadline": "realtime", "b": "2M"}}
+    ),
+    "MPEG-4 in mp4, with B-frames": Film("a.mp4", more={"codec": "mpeg4", "options": {"bf": "2", "qscale": "2"}}),
+    "Windows Media": Film("a.wmv", tolerance=0.0011, more={"codec": "wmv2", "options": {"qscale": "2"}}),
+    "H.263 in 3GP, wide pixels": Film(
+        "a.3gp", size=(176, 144), shown=(192, 144), more={"codec": "h263", "options": {"qscale": "2"}}
+    ),
+    "H.264 in fragments": Film("a.mp4", more={"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+    "a live WebM, without a length": Film(
+        "a.webm", tolerance=MS, more={"codec": "libvpx-vp9", "container_options": {"live": "1"}}
     ),
     # rates
     "23.976 a second": Film("a.mp4", 100, rate=Fraction(24000, 1001)),
@@ -218,6 +231,10 @@ FILMS = {
     "BT.709, small": Film("a.mp4", more={"colorspace": 1}),
     "BT.601, large": Film("a.mp4", 3, (1280, 720), more={"colorspace": 5}),
     "high definition without tags": Film("a.mp4", 3, (1280, 720)),
+    **{f"high dynamic range, {kind}": Film(
+        "a.mp4", colors=None,
+        more={"codec": "libx265", "pix_fmt": "yuv420p10le", "colorspace": 9, "transfer": transfer})
+       for kind, transfer in (("PQ", 16), ("HLG", 18))},
     "interlaced": Film("a.mp4", more={"interlaced": True, "options": {"flags": "+ildct+ilme"}}),
     "interlaced, wide pixels, turned": Film(
         "a.mp4", size=(120, 160), shown=(120, 320),
@@ -253,17 +270,17 @@ FILMS = {
         more={"codec": "mjpeg", "pix_fmt": "yuvj420p", "full_range": True},
     ),
     **{f"{codec} {name}, cut off": Film(name, 60, whole=least, spoil=cut(0.6), warning=said, tolerance=0.0011,
-                                        more={"codec": codec})
+                                        more={"codec": codec} | FAST_START.get(name, {}))
        for codec, name, least, said in (
-           ("libx264", "a.mkv", 25, "breaks off at"), ("libx264", "a.avi", 25, "breaks off at"),
-           ("libx264", "a.ts", 25, "breaks off at"), ("libx265", "a.ts", 25, "breaks off at"),
-           ("libvpx-vp9", "a.webm", 25, "breaks off at"), ("mpeg4", "a.avi", 25, "breaks off at"))},
-    **{f"{codec} {name}, garbage": Film(name, 60, whole=40, spoil=garbage(0.05), warning=said,
+           ("libx264", "a.mp4", 25, "breaks off at"), ("libx264", "a.mkv", 25, "breaks off at"),
+           ("libx264", "a.avi", 25, "breaks off at"), ("libx264", "a.ts", 25, "breaks off at"),
+           ("libx265", "a.ts", 25, "breaks off at"), ("libvpx-vp9", "a.webm", 25, "breaks off at"),
+           ("mpeg4", "a.avi", 25, "breaks off at"))},
+    **{f"{codec} {name}, garbage": Film(name, 60, whole=40, spoil=garbage(0.05), warning="damaged in",
                                         tolerance=0.0011, more={"codec": codec, "options": {"g": "10"}})
-       for codec, name, said in (
-           ("libx264", "a.mp4", "damaged in"), ("libx264", "a.ts", "damaged in"), ("libx264", "a.mkv", ""),
-           ("libx265", "a.mp4", "damaged in"), ("libx265", "a.ts", "damaged in"), ("libx265", "a.mkv", ""),
-           ("libvpx-vp9", "a.mp4", "damaged in"), ("libvpx-vp9", "a.webm", ""), ("mpeg4", "a.avi", "damaged in"))},
+       for codec, name in (
+           ("libx264", "a.mp4"), ("libx264", "a.ts"), ("libx264", "a.mkv"), ("libx265", "a.mp4"), ("libx265", "a.ts"),
+           ("libx265", "a.mkv"), ("libvpx-vp9", "a.mp4"), ("libvpx-vp9", "a.webm"), ("mpeg4", "a.avi"))},
 }  # fmt: skip
 
 

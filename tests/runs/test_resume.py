@@ -152,11 +152,23 @@ def test_killed_at_a_step_and_continued(
     assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == -signal.SIGKILL
     # A crash must not look like a result to a person either.
     for place in (out / "items").glob("*"):
-        assert {path.name for path in place.iterdir()} == {"timeline.csv", "item.json", "annotated.mp4"}
+        assert {path.name for path in place.iterdir()} == {
+            "timeline.csv",
+            "item.json",
+            "annotated.mp4",
+            "segments.csv",
+        }
     assert forks.run("status", out)[0] == 1
     status, said = forks.run("analyze", *small, twenty / "notes.mp4", "--out", out)
     assert status == 3, said
-    assert {path.name for path in out.iterdir()} == {"items", "summary.csv", "failures.csv", "run.json", LEDGER}
+    assert {path.name for path in out.iterdir()} == {
+        "items",
+        "summary.csv",
+        "failures.csv",
+        "data_dictionary.csv",
+        "run.json",
+        LEDGER,
+    }
     whole = results(undisturbed)
     for name, content in results(out).items():
         if name.startswith("items/"):

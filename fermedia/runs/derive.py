@@ -35,6 +35,8 @@ def derive(folder: Path, options: AnalyzeOptions) -> None:
     ``timeline.csv`` and ``item.json`` must be complete. Films have ``segments.csv`` and what ``options.export`` names,
     all items ``timeline.parquet`` if ``options.format`` says so. Raises OSError.
     """
+    if not (folder / "timeline.csv").is_file():
+        return
     about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     formats = [] if about["kind"] == "photos" else [EXPORTS[name] for name in options.export]
     wanted = [] if about["kind"] == "photos" else [_SEGMENTS]

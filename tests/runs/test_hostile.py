@@ -102,7 +102,8 @@ def test_a_disk_that_is_full_from_the_beginning(forks: Forks, films: Path, disk:
     status, said = forks.run("analyze", films, "--out", out)
     assert status == 0, said
     assert items(out) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
-    assert {path.name for path in out.iterdir()} == {"items", "summary.csv", "failures.csv", "run.json", LEDGER}
+    tables = {"summary.csv", "failures.csv", "data_dictionary.csv", "run.json", LEDGER}
+    assert {path.name for path in out.iterdir()} == {"items", *tables}
 
 
 @pytest.mark.parametrize("row", ["begun", "outcome", "ended"])

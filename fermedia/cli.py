@@ -6,6 +6,7 @@ Exit status: 0 all well, 1 the one thing asked for failed, 2 usage, 3 some input
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -380,6 +381,8 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Entry point of the ``fermedia`` command."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stderr is None:  # the caller closed it, and the next file would get its number and what libraries say there
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         status = cli(standalone_mode=False)
     except click.ClickException as error:

@@ -191,6 +191,13 @@ def test_quiet_says_nothing(recordings: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "out/items") == {f"talk.mkv/{name}" for name in files}
 
 
+def test_it_works_when_the_caller_has_closed_its_error_output(face_film: Path, tmp_path: Path) -> None:
+    command = f"exec {sys.executable} -m fermedia analyze {face_film} --out {tmp_path / 'out'} --no-video 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "out/items" / face_film.name / "timeline.csv").is_file()
+
+
 def test_results_inside_the_input_folder_are_never_inputs(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mp4", numbered(3))
     for _ in range(2):

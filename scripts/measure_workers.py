@@ -81,8 +81,8 @@ def report(arguments: argparse.Namespace, frames: int, times: Times, starts: Tim
     dearest = max(cost for way, cost in cpu.items() if not way.startswith("Ray"))
     total = arguments.hours * 3600 * RATE
     hours = total * dearest / 1000 / 3600
-    print(f"\n{arguments.hours:,.0f} hours at {RATE} frames a second are {total:.2g} frames; at {dearest:.0f} ms each")
-    print(f"they take {hours:,.0f} processor hours,")
+    print(f"\n{arguments.hours:,.0f} hours at {RATE} frames a second are {total:.2g} frames;")
+    print(f"at {dearest:.0f} ms each they take {hours:,.0f} processor hours,")
     for machines in (1, 10, 100):
         print(f"on {machines} machines of 32 processors {hours / 32 / machines / 24:.1f} days")
 

@@ -51,7 +51,8 @@ def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
             return _outcome(engine, task, result, film.source())
         if split or job.step != "begin":
             return split
-    shutil.rmtree(task.staging, ignore_errors=True)  # of a worker that died over it
+    for folder in (task.staging, task.spans):  # of a worker that died over it, and of spans that do not fit together
+        shutil.rmtree(folder, ignore_errors=True)
     source = Source.of(task.item)
     return _outcome(engine, task, engine.run(task.item, task.staging, task.place, on_frames), source)
 

@@ -104,8 +104,7 @@ class LongFilm:
                 self._draw(plan, job.span, on_frames)
             else:
                 self._join(plan, result)
-        except SeamError:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        except SeamError:  # the others' files stay, for they are still at work
             return Split((), Job(self._task, "whole"))
         return None
 

@@ -72,7 +72,7 @@ def sound(film: Path) -> list[tuple[int | None, bytes]]:
         return [(packet.pts, bytes(packet)) for packet in container.demux(audio=0)]
 
 
-@pytest.mark.parametrize("options", [{}, {"every": 3}, {"fps": 5.0}, {"start": 0.5, "end": 3.0}, {"smooth": 0.0}])
+@pytest.mark.parametrize("options", [{}, {"fps": 5.0}, {"start": 0.5, "end": 3.0, "every": 3, "smooth": 0.0}])
 def test_there_is_no_seam(films: Path, tmp_path: Path, options: dict[str, object]) -> None:
     source = films / "long.mp4"
     one = run(source, tmp_path / "one", None, **options)

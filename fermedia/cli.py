@@ -57,7 +57,12 @@ class Names(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Part; what the names mean is the option's own check."""
         parts = value.split(",") if isinstance(value, str) else value
-        return tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
+        return tuple(name.strip() for name in parts if name.strip())
+
+
+def _flat(_ctx: click.Context, _option: click.Parameter, values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """A list may be given at once or bit by bit: ``--export srt,vtt`` or ``--export srt --export vtt``."""
+    return tuple(dict.fromkeys(name for part in values for name in part))
 
 
 def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -82,6 +87,8 @@ def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[...,
                 help=meta["help"],
                 metavar=meta.get("metavar"),
                 show_default=shown,
+                multiple=meta.get("kind") == "list",
+                callback=_flat if meta.get("kind") == "list" else None,
             )(command)
         return command
 

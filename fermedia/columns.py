@@ -65,7 +65,7 @@ _SHARES = tuple(
 
 TIMELINE = Table(
     "timeline",
-    "items/<item>/timeline.csv (and .parquet with --format parquet)",
+    "items/ITEM/timeline.csv (and .parquet with --format parquet)",
     "a face in an analysed frame; an analysed frame without a face has one row of its own",
     (
         Column("source", "text", "", "", "the film's path as it was found; for pictures the file's name"),
@@ -119,7 +119,7 @@ SUMMARY = Table(
 
 SEGMENTS = Table(
     "segments",
-    "items/<film>/segments.csv",
+    "items/FILM/segments.csv",
     "a stretch of time in which a face showed an emotion (docs/method.md says how it is found)",
     (
         Column("source", "text", "", "", "as in the timeline"),
@@ -165,7 +165,7 @@ CONDITIONS = Table(
     "a measure in a condition, over its participants, each of whom counts once",
     (
         Column("condition", "text", "", "", "as in the file given"),
-        Column("measure", "text", "", "mean, share", "which of the participants' columns: <emotion>_mean or _share"),
+        Column("measure", "text", "", "mean, share", "of the participants' columns EMOTION_mean or EMOTION_share"),
         Column("emotion", "text", "", _EMOTIONS, "of which emotion"),
         Column("participants", "integer", "", "1 and more", "how many, with a judged face"),
         _share("value", "mean over the participants"),

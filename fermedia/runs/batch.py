@@ -127,8 +127,8 @@ def run_batch(
         try:
             ledger.begin(len(todo), gone, at=record["begun"], inputs=record["inputs"])
             folder.write_record(record | {"state": "running"})
-            for outcome in ledger.outcomes.values():
-                if outcome.finished:  # before; more may be asked for now
+            for outcome in filter(None, map(ledger.outcomes.get, keys)):
+                if outcome.finished:  # before, and whole; more may be asked for now
                     derive.derive(folder.place(outcome.key), outcome.key, options)
             if todo:  # else no model need be loaded
                 progress.begin({str(item.key): size(item.files) for item in todo})

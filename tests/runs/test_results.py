@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -60,10 +62,8 @@ def test_timelines_of_runs_become_one(results: Path, another: Path, tmp_path: Pa
     assert tuple(merged.columns) == ("run", "item", *TIMELINE_COLUMNS)
     assert merged["run"].unique().tolist() == [str(results), str(another)]  # of one name, hence their paths
     assert merged["item"].unique().tolist() == ["./=none.mp4", "class/photos", "face $x$.mp4"]
-    parts = {
-        key: fermedia.read_timeline(results / "items" / key / "timeline.csv")
-        for key in ("class/photos", "face $x$.mp4")
-    }
+    paths = {key: results / "items" / key / "timeline.csv" for key in ("class/photos", "face $x$.mp4")}
+    parts = {key: fermedia.read_timeline(path) for key, path in paths.items()}
     for (_, item), rows in merged.groupby(["run", "item"]):
         if item in parts:
             ours = rows[list(TIMELINE_COLUMNS)].reset_index(drop=True)
@@ -155,3 +155,25 @@ def test_participants_bring_tables_and_take_them_away(recordings: Path, another:
     with pytest.raises(UsageError, match="has no column participant, condition"):
         run("analyze", recordings, "--out", tmp_path / "new", "--participants", who)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("pyarrow", ["merge", "RESULTS", "--out", "all.parquet"], "parquet"),
+        ("matplotlib", ["plot", "RESULTS"], "plots"),
+        ("pyarrow", ["analyze", "RECORDINGS", "--out", "new", "--format", "parquet"], "parquet"),
+    ],
+)
+def test_a_missing_package_is_one_line_and_no_work(
+    missing: str, arguments: list[str], extra: str, recordings: Path, results: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    words = [{"RESULTS": str(results), "RECORDINGS": str(recordings)}.get(word, word) for word in arguments]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{Path(fermedia.__file__).parents[1]}"}
+    command = [sys.executable, "-m", "fermedia", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f'pip install "fermedia[{extra}]"' in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"sitecustomize.py", "__pycache__"}

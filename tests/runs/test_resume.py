@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -388,7 +389,7 @@ def test_more_can_be_made_of_finished_items_without_doing_them_again(forks: Fork
     edited = (film / "segments.csv").read_text() + "edited\n"
     (film / "segments.csv").write_text(edited)
     (small.parent / "out/items/b.mp4/segments.csv").unlink()
-    assert again(forks, small, "--export", "srt, bids", "--format", "parquet") == set()
+    assert again(forks, small, "--export", "srt, bids", "--export", "srt", "--format", "parquet") == set()
     made = {"segments.srt", "segments_events.tsv", "segments_events.json", "timeline.parquet"}
     assert {p.name for p in film.iterdir()} == made | FILM
     assert "segments.srt" in (film / "report.js").read_text()  # the page offers it
@@ -416,6 +417,9 @@ def test_inputs_that_vanish_leave_their_results(forks: Forks, small: Path) -> No
     status, said = forks.run("status", out)
     assert status == 0
     assert "3 of 3 finished, 0 failed, 0 left; 1 of the finished ones are no longer among the inputs" in said
+    shutil.rmtree(out / "items/a.mp4")  # what nobody needs any more is nobody's failure
+    assert again(forks, small, "--export", "srt") == set()
+    assert (out / "items/b.mp4/segments.srt").is_file()
 
 
 _DIE_BETWEEN = """

@@ -1,0 +1,96 @@
+"""The documentation is current: pages made from the code, commands that parse, an example that runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from fermedia.cli import cli
+from fermedia.columns import TABLES
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = runpy.run_path(str(ROOT / "scripts" / "write_docs.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_pages_made_from_the_code_are_current(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == MADE[name](), "run python scripts/write_docs.py"
+
+
+def test_every_command_and_option_is_documented() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name, command in cli.commands.items():
+        assert f"## fermedia {name}\n" in page
+        assert command.help
+        part = page.split(f"## fermedia {name}\n")[1].split("\n## ")[0]
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"fermedia {name} {option.opts[0]} has no help"
+                assert all(f"`{flag}" in part or f" {flag}" in part for flag in option.opts)
+
+
+def test_every_column_is_documented() -> None:
+    page = (ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    for table in TABLES:
+        part = page.split(f"## {table.name}\n")[1].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)`", part, re.MULTILINE) == list(table.names)
+
+
+def calls(page: Path) -> list[list[str]]:
+    """The calls of fermedia in a page's shell blocks."""
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)).splitlines()
+    return [
+        words[1:]
+        for line in lines
+        for command in line.split("&&")
+        if (words := shlex.split(command, comments=True)) and words[0] == "fermedia"
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_pages_are_right(page: Path) -> None:
+    for name, *arguments in calls(page):
+        cli.commands[name].make_context(name, arguments)  # raises for what it does not know, or lacks
+
+
+def test_the_pages_have_commands() -> None:
+    assert {"demo", "analyze", "train"} <= {name for name, *_ in calls(ROOT / "README.md")}
+    assert {"analyze", "plot", "merge", "status", "train"} <= {name for name, *_ in calls(ROOT / "docs" / "guide.md")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, part = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if part:
+            titles = re.findall(r"^#+ (.*)", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert part in {title.lower().replace(" ", "-") for title in titles}, target
+
+
+def test_the_example_runs(face_film: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "docs" / "example.py"), str(face_film)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("25 frames, 1 faces\n")
+    assert re.search(r"happy +0\.0 +2\.0\n", done.stdout)
+    assert (tmp_path / "timeline.svg").stat().st_size > 1000
+
+
+def test_the_citation_has_the_version() -> None:
+    import fermedia
+
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {fermedia.__version__}\n" in text
+    assert text.startswith("cff-version: 1.2.0\n")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from fermedia.cli import cli
 from fermedia.options import AnalyzeOptions
 from fermedia.runs.ledger import Failure, Ledger, Outcome
-from fermedia.runs.settings import differences, made_with
+from fermedia.runs.settings import METHOD, differences, made_with
 from fermedia.runs.source import Source
 from fermedia.runs.status import read_status
 
@@ -147,4 +147,6 @@ def test_an_option_of_a_newer_version_counts_as_its_default() -> None:
     assert differences(old, settings()) == []
     assert differences(old, settings(smooth=1.0)) == ["--smooth 0.5, now 1.0"]
     assert differences(settings(), {**settings(), "network": "a" * 64}) == ["the network ffffffff, now aaaaaaaa"]
-    assert differences(settings(), {**settings(), "method": 2}) == ["fermedia's method 1, now 2"]
+    assert differences(settings(), {**settings(), "method": METHOD + 1}) == [
+        f"fermedia's method {METHOD}, now {METHOD + 1}"
+    ]

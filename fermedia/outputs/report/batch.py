@@ -13,7 +13,7 @@ from fermedia.outputs.cells import cell
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import read_previews
 from fermedia.outputs.report.item import DESCRIPTION, read_description, records, write_item_page
-from fermedia.outputs.report.pages import PAGE, url, write_batch
+from fermedia.outputs.report.pages import PAGE, is_current, url, write_batch
 from fermedia.outputs.summary import ALL_FACES
 from fermedia.types import EMOTIONS
 
@@ -30,6 +30,8 @@ _MOST_ROWS = 1000
 def write_report(folder: Path, items: bool = True) -> int:
     """Write the batch's page, with what all pages share, and with ``items`` their pages too; gives their number.
 
+    Without ``items`` only those that are not of this fermedia's making.
+
     Raises DataError where the folder's tables are missing or damaged, OSError where nothing can be written.
     """
     summary = _table(folder / "summary.csv")
@@ -42,7 +44,7 @@ def write_report(folder: Path, items: bool = True) -> int:
     for place in _places(folder / "items"):
         key = place.relative_to(folder / "items").as_posix()
         if found := by_item.get(cell(key)):  # else it is outdated
-            if items:
+            if items or not is_current(place):
                 write_item_page(place, key)
             rows.append(_row(place, key, found))
     run = json.loads((folder / "run.json").read_text(encoding="utf-8")) if (folder / "run.json").is_file() else {}

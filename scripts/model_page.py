@@ -1,6 +1,6 @@
 """Measure the model that ships, and write all that its page says in numbers: one command after every new model.
 
-    python scripts/model_page.py fer2013.zip --ferplus fer2013new.csv
+    python scripts/model_page.py fer2013.csv --ferplus fer2013new.csv
 
 Writes into models/emotion: evaluation.json, the plots, and the parts of README.md between its markers; the text around
 them is written by hand. ``method.md`` there says how this very model was made and is included as it is. About five

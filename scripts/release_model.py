@@ -1,6 +1,6 @@
 """Make the model that ships again: train the networks that teach it and itself, and put the result into models/emotion.
 
-    python scripts/release_model.py fer2013.zip --ferplus fer2013new.csv --work release
+    python scripts/release_model.py fer2013.csv --ferplus fer2013new.csv --work release
 
 Each network learns from the labels and from the answers of those before it; the last one ships. Interrupted at any
 moment, the same command goes on. The weights of networks that were trained before lie in scripts/networks; they are

@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from fermedia.cli import cli
 from fermedia.columns import TABLES
+from tests import fer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +67,43 @@ def test_commands_in_the_pages_are_right(page: Path) -> None:
 def test_the_pages_have_commands() -> None:
     assert {"demo", "analyze", "train"} <= {name for name, *_ in calls(ROOT / "README.md")}
     assert {"analyze", "plot", "merge", "status", "train"} <= {name for name, *_ in calls(ROOT / "docs" / "guide.md")}
+
+
+def said(*command: str, cwd: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "fermedia", *command], capture_output=True, text=True, cwd=cwd, env=environment
+    )
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def test_the_readmes_commands_run(face_film: Path, tmp_path: Path) -> None:
+    """All but the set-up, which .ci/run does; a training of one epoch stands for one of hours."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    mentioned = [command.split() for command in re.findall(r"`fermedia ([a-z]+ results[^`]*)`", text)]
+    assert {name for name, *_ in mentioned} == {"status", "report", "plot", "merge"}
+    analyze, *training = (call for call in calls(ROOT / "README.md") if call[0] != "demo")
+    (tmp_path / "interviews").mkdir()
+    shutil.copy(face_film, tmp_path / "interviews")
+    said(*analyze, cwd=tmp_path)
+    shutil.copytree(tmp_path / "results", tmp_path / "more")
+    for command in mentioned:
+        said(*command, cwd=tmp_path)
+    assert (tmp_path / "all.csv").is_file()
+
+    there = tmp_path / "training"
+    there.mkdir()
+    shutil.copy(face_film, there / "interview.mp4")
+    images = fer.make_set(train=16, public=4, private=4)
+    fer.write_csv(there / "fer2013.csv", images)
+    fer.write_votes(there / "fer2013new.csv", images, fer.agreeing_votes(images))
+    assert [name for name, *_ in training] == ["dataset", "train", "evaluate", "analyze"]
+    for command in training:
+        if command[0] == "train":
+            at = command.index("--hours")
+            command[at : at + 2] = ["--epochs", "1", "--width", "0.25", "--batch-size", "16"]
+        said(*command, cwd=there)
+    assert (there / "results/items/interview.mp4/timeline.csv").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

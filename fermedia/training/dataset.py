@@ -290,6 +290,7 @@ def _match_names(path: Path, source: Source, names: list[str], wanted: list[Entr
     stems = [PurePosixPath(e.name).stem for e in wanted]
     index = [rows.get(f"{EMOTIONS[e.label]}/{s}", rows.get(s, -1)) for e, s in zip(wanted, stems, strict=True)]
     if max(index, default=-1) < 0:
-        hint = "; a CSV data set needs Microsoft's fer2013new.csv" if not wanted[0].member else ""
-        raise DataError(f"{path} has votes on none of the images of {source.path} (it names {names[0]!r}){hint}")
+        csv = "Microsoft's fer2013new.csv"
+        hint = f"{csv} goes with the original CSV" if wanted[0].member else f"a CSV data set needs {csv}"
+        raise DataError(f"{path} has votes on none of the images of {source.path} (it names {names[0]!r}); {hint}")
     return index

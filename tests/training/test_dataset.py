@@ -345,7 +345,8 @@ def test_votes_that_do_not_fit(folder, tmp_path):
     votes = agreeing_votes(MADE)
     microsoft = write_votes(tmp_path / "fer2013new.csv", MADE, votes)
     assert message(folder, ["train"], microsoft) == (
-        f"{microsoft} has votes on none of the images of {folder} (it names 'fer0000000.png')"
+        f"{microsoft} has votes on none of the images of {folder} (it names 'fer0000000.png'); "
+        "Microsoft's fer2013new.csv goes with the original CSV"
     )
     ours = write_votes(tmp_path / "ferplus_votes.csv", MADE, votes)
     table = write_csv(tmp_path / "fer2013.csv", MADE)

@@ -233,7 +233,9 @@ FILMS = {
     "high definition without tags": Film("a.mp4", 3, (1280, 720)),
     **{f"high dynamic range, {kind}": Film(
         "a.mp4", colors=None,
-        more={"codec": "libx265", "pix_fmt": "yuv420p10le", "colorspace": 9, "transfer": transfer})
+        # finely, for a little less than PQ's white is much darker
+        more={"codec": "libx265", "pix_fmt": "yuv420p10le", "colorspace": 9, "transfer": transfer,
+              "options": {"crf": "12"}})
        for kind, transfer in (("PQ", 16), ("HLG", 18))},
     "interlaced": Film("a.mp4", more={"interlaced": True, "options": {"flags": "+ildct+ilme"}}),
     "interlaced, wide pixels, turned": Film(

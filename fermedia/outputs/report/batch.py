@@ -57,7 +57,7 @@ def write_report(folder: Path, items: bool = True) -> int:
         "groups": [
             {"name": name, "columns": list(table.columns), "rows": table.head(_MOST_ROWS).to_numpy().tolist()}
             for name in GROUPS
-            if (folder / name).is_file() and len(table := _table(folder / name).fillna(""))
+            if (folder / name).is_file() and len(table := _table(folder / name).astype(object).fillna(""))
         ],
         "files": [{"name": n, "href": url(n)} for n in _files(folder)],
     }

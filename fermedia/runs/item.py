@@ -133,7 +133,8 @@ class Engine:
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
             frames = stack.enter_context(closing(ahead(reader.frames(options), AHEAD)))
-            observed = stack.enter_context(closing(self.observer.observe(frames)))
+            # In a thread of its own, so that the next faces are judged while a frame is drawn and encoded.
+            observed = stack.enter_context(closing(ahead(self.observer.observe(frames), AHEAD)))
             for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
                 previews.write(frame, steady)

@@ -77,13 +77,12 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
 
 
 def in_order(
-    pool: Executor,
-    function: Callable[[T], R],
+    submit: Callable[[T], Future[R]],
     items: Iterable[T],
     weigh: Callable[[T], float],
     limit: float,
 ) -> Generator[R]:
-    """``function`` of each item, done by the pool's threads, given in the items' order.
+    """What becomes of each item, which ``submit`` gives to a pool's threads, in the items' order.
 
     At most about as many are begun and not yet given as weigh ``limit`` together, and always one.
     """
@@ -96,7 +95,7 @@ def in_order(
                 future, lighter = waiting.popleft()
                 held -= lighter
                 yield future.result()
-            waiting.append((pool.submit(function, item), weight))
+            waiting.append((submit(item), weight))
             held += weight
             # The item is the pool's now: holding it here would keep one more picture than the limit allows.
             del item
@@ -108,3 +107,30 @@ def in_order(
         wait([future for future, _ in waiting])
         if isinstance(items, Generator):
             items.close()
+
+
+def then(pool: Executor, before: Future[R], function: Callable[[R], T]) -> Future[T]:
+    """``function`` of another future's result, done by the pool once that is there; no thread waits meanwhile.
+
+    Where the other failed or was cancelled, so does and is this one.
+    """
+    after: Future[T] = Future()
+
+    def begin(done: Future[R]) -> None:
+        if done.cancelled():
+            after.cancel()
+        if not after.set_running_or_notify_cancel():
+            return
+        try:
+            pool.submit(function, done.result()).add_done_callback(end)
+        except BaseException as error:  # its own, or that the pool is closed
+            after.set_exception(error)
+
+    def end(done: Future[T]) -> None:
+        try:
+            after.set_result(done.result())
+        except BaseException as error:  # CancelledError too, when the pool was closed
+            after.set_exception(error)
+
+    before.add_done_callback(begin)
+    return after

@@ -167,7 +167,7 @@ class Count:
 #: Everything that was shown, by column.
 TOTALS: dict[str, Count] = {}
 
-Detect = Callable[[Image | Picture], list[Face]]
+Detect = Callable[[Image | Picture], Sequence[Face]]
 
 
 def head(title: str, rows: str, detectors: dict[str, Detect]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,7 @@ def _shared(a: Box, b: Box) -> float:
     return max(w, 0.0) * max(h, 0.0) / min(a.area, b.area)
 
 
-def detected(film: Film, n: int, picture: Picture, detector: FaceDetector) -> list[tuple[Face, Place]]:
+def detected(film: Film, n: int, picture: Picture, detector: FaceDetector) -> Sequence[tuple[Face, Place]]:
     """What MediaPipe sees, and whose each face is by its box; false alarms are left out."""
     pairs = []
     for face in detector.detect(picture):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from functools import partial
 
 import pytest
 
-from fermedia.threads import ahead, cores, in_order
+from fermedia.threads import ahead, cores, in_order, then
 
 
 @pytest.fixture
@@ -100,19 +101,19 @@ def test_in_order_is_parallel_and_keeps_the_order(pool: ThreadPoolExecutor) -> N
         time.sleep(0.01 * (3 - number % 3))
         return number * number
 
-    assert list(in_order(pool, work, range(12), lambda _: 1, 3)) == [n * n for n in range(12)]
+    assert list(in_order(partial(pool.submit, work), range(12), lambda _: 1, 3)) == [n * n for n in range(12)]
 
 
 def test_in_order_holds_no_more_than_the_limit(pool: ThreadPoolExecutor) -> None:
     source, weights = Source(40), [1, 5, 2, 9, 30, 1]
-    for number in in_order(pool, lambda n: n, source.items(), lambda n: weights[n % 6], 10):
+    for number in in_order(partial(pool.submit, lambda n: n), source.items(), lambda n: weights[n % 6], 10):
         begun = [weights[n % 6] for n in range(number + 1, source.made - 1)]  # the last one made may wait outside
         assert sum(begun) <= 10 or len(begun) == 1
     assert number == 39
 
 
 def test_in_order_takes_what_is_heavier_than_the_limit(pool: ThreadPoolExecutor) -> None:
-    assert list(in_order(pool, lambda n: n, range(4), lambda _: 100, 10)) == [0, 1, 2, 3]
+    assert list(in_order(partial(pool.submit, lambda n: n), range(4), lambda _: 100, 10)) == [0, 1, 2, 3]
 
 
 def test_an_error_in_the_work_stops_the_rest(pool: ThreadPoolExecutor) -> None:
@@ -124,7 +125,7 @@ def test_an_error_in_the_work_stops_the_rest(pool: ThreadPoolExecutor) -> None:
             raise RuntimeError("frame 3")
         return number
 
-    items = in_order(pool, work, source.items(), lambda _: 1, 4)
+    items = in_order(partial(pool.submit, work), source.items(), lambda _: 1, 4)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(RuntimeError, match="frame 3"):
         next(items)
@@ -145,7 +146,7 @@ def test_in_order_that_is_given_up_waits_for_what_has_begun(pool: ThreadPoolExec
         return number
 
     source = Source(1000)
-    with closing(in_order(pool, work, source.items(), lambda _: 1, 6)) as items:
+    with closing(in_order(partial(pool.submit, work), source.items(), lambda _: 1, 6)) as items:
         next(items)
     assert not running
     assert source.closed
@@ -158,7 +159,7 @@ def test_the_stages_end_together(pool: ThreadPoolExecutor) -> None:
 
     def write() -> None:
         read = ahead(source.items(), 3)
-        with closing(read), closing(in_order(pool, lambda n: n, read, lambda _: 1, 3)) as looked:
+        with closing(read), closing(in_order(partial(pool.submit, lambda n: n), read, lambda _: 1, 3)) as looked:
             for number in looked:
                 if number == 20:
                     raise OSError("the disk is full")
@@ -171,3 +172,48 @@ def test_the_stages_end_together(pool: ThreadPoolExecutor) -> None:
 
 def test_cores_are_those_that_may_be_used() -> None:
     assert cores() >= 1
+
+
+def test_then_goes_on_with_the_result(pool: ThreadPoolExecutor) -> None:
+    last: Future[int] = pool.submit(int, "1")
+    for _ in range(50):
+        last = then(pool, last, lambda n: n + 1)
+    assert last.result() == 51
+
+
+def test_then_holds_no_thread_while_it_waits() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first: Future[int] = Future()
+        after = then(pool, first, lambda n: n + 1)
+        assert pool.submit(int, "7").result() == 7
+        first.set_result(1)
+        assert after.result() == 2
+
+
+def test_then_fails_as_the_one_before(pool: ThreadPoolExecutor) -> None:
+    broken = pool.submit(int, "one")
+    after = then(pool, then(pool, broken, abs), abs)
+    with pytest.raises(ValueError, match="one"):
+        after.result()
+    fails = then(pool, pool.submit(int, "0"), lambda n: 1 / n)
+    with pytest.raises(ZeroDivisionError):
+        fails.result()
+
+
+def test_then_is_cancelled_with_the_one_before(pool: ThreadPoolExecutor) -> None:
+    first: Future[int] = Future()
+    after = [then(pool, first, abs)]
+    after.append(then(pool, after[-1], abs))
+    assert first.cancel()
+    assert wait(after, timeout=10).not_done == set()
+    assert all(future.cancelled() for future in after)
+
+
+def test_then_does_not_hang_on_a_pool_that_is_closed() -> None:
+    pool = ThreadPoolExecutor(1)
+    first: Future[int] = Future()
+    after = then(pool, first, abs)
+    pool.shutdown()
+    first.set_result(1)
+    with pytest.raises(RuntimeError):
+        after.result(timeout=10)

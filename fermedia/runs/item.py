@@ -152,7 +152,7 @@ class Engine:
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         def frames() -> Generator[Frame]:
-            pictures = in_order(self._readers, _read, item.files, _weight, 1.0)
+            pictures = in_order(lambda path: self._readers.submit(_read, path), item.files, _weight, 1.0)
             with closing(pictures):
                 for index, (path, picture) in enumerate(zip(item.files, pictures, strict=True)):
                     if isinstance(picture, MediaError):

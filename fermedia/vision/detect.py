@@ -3,6 +3,7 @@
 Neither detector alone finds both, and each has false alarms. So faces are found in two looks: squares of the picture
 are shown to the networks, and each place they point at is cut out, grey and at one scale, and shown to the
 short-range network. The second look decides, and gives the box: the same face is framed the same, whoever saw it first.
+In a film, a face that was just found needs no first look: it is looked at where it was, and follows its own motion.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import math
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +63,13 @@ _FIRST_WEIGHT, _SECOND_WEIGHT, _OFFSET = 0.35, 0.65, -0.5
 _SIZE_WEIGHT, _LEAST_SHARE = 0.2, 1 / 8
 
 
+@dataclass(frozen=True)
+class Found(Face):
+    """A face and the place of the first look that led to it, which moves with the face as long as that is followed."""
+
+    place: Place
+
+
 class FaceDetector:
     """Finds faces in pictures. A context manager; ``close`` frees the networks.
 
@@ -94,16 +104,14 @@ class FaceDetector:
         """Free the networks. May be called again."""
         self._finalizer()
 
-    def detect(self, image: Picture | NDArray[np.uint8], *, still: bool = True) -> list[Face]:
+    def detect(self, image: Picture | NDArray[np.uint8], *, still: bool = True) -> list[Found]:
         """The faces of a picture, largest first.
 
         ``image`` is a Picture or a uint8 array, grey (h, w) or BGR (h, w, 3), contiguous or not. Boxes and keypoints
         are pixels of it; a box may reach outside. ``still`` is False for the frames of a film, which ``balanced``
         searches less deep than a single picture (one level of squares, not two). Raises ValueError for other arrays.
         """
-        if not self._finalizer.alive:
-            raise ValueError("this detector is closed")
-        picture = as_picture(image)
+        picture = self._opened(image)
         size = picture.width, picture.height
         if self._preset == "fast":
             squares = whole_picture(*size)
@@ -118,10 +126,30 @@ class FaceDetector:
             faces += self._look(picture, shrunk, [close_up(*size)])
         return _merged(faces)
 
-    def _look(self, picture: Picture, shrunk: Shrunk, squares: list[Square]) -> list[Face]:
+    def follow(self, image: Picture | NDArray[np.uint8], faces: Sequence[Found]) -> list[Found] | None:
+        """A film's faces of the frame before, in this one, largest first; None if not each is found near its place.
+
+        It takes a second look at each and no first, so nobody new is found. Raises ValueError as ``detect`` does.
+        """
+        picture = self._opened(image)
+        found: list[Found] = []
+        for face in faces:
+            now = self._second_look(picture, face.place)
+            if now is None:
+                return None
+            found.append(replace(now, place=_carried(face.place, face.box, now.box)))
+        merged = _merged(found)
+        return merged if len(merged) == len(faces) else None
+
+    def _opened(self, image: Picture | NDArray[np.uint8]) -> Picture:
+        if not self._finalizer.alive:
+            raise ValueError("this detector is closed")
+        return as_picture(image)
+
+    def _look(self, picture: Picture, shrunk: Shrunk, squares: list[Square]) -> list[Found]:
         """The faces in some squares, of which some may be the same."""
         places = [place for square in squares for place in self._seen(shrunk, square)]
-        faces: list[Face] = []
+        faces: list[Found] = []
         known: list[Box] = []
         for place in sorted(places, key=lambda place: place.score, reverse=True):
             if any(place.box.iou(box) > _LIKE for box in known):
@@ -136,7 +164,7 @@ class FaceDetector:
         image, shift, scale = shrunk.show(square)
         return [place.moved(shift, scale) for place in self._run(square.network, image)]
 
-    def _second_look(self, picture: Picture, first: Place) -> Face | None:
+    def _second_look(self, picture: Picture, first: Place) -> Found | None:
         """The face at a place, or None where the closer look does not bear it out."""
         side = _SECOND_SCOPE * max(first.box.width, first.box.height)
         turn = turn_of(first.keypoints)
@@ -151,7 +179,7 @@ class FaceDetector:
         share = best.box.width / min(picture.width, picture.height)
         odds += _SIZE_WEIGHT * math.log(min(max(share, _LEAST_SHARE), 1.0))
         confidence = 1 / (1 + math.exp(-odds))
-        return Face(best.box, confidence, best.keypoints) if confidence >= self._confidence else None
+        return Found(best.box, confidence, best.keypoints, first) if confidence >= self._confidence else None
 
     # -- MediaPipe ------------------------------------------------------------------------------------------------
 
@@ -244,9 +272,19 @@ def _brought_back(place: Place, center: tuple[float, float], scale: float, turn:
     return Place(box, place.score, np.array(keypoints, np.float32))
 
 
-def _merged(faces: list[Face]) -> list[Face]:
+def _carried(place: Place, before: Box, now: Box) -> Place:
+    """A place moved and scaled as the face in it was, so that the next look frames the face as this one did."""
+    scale = math.sqrt(now.area / before.area)
+    x, y = (np.array(place.box.center) - before.center) * scale + now.center
+    width, height = place.box.width * scale, place.box.height * scale
+    box = Box(float(x - width / 2), float(y - height / 2), width, height)
+    points = (place.keypoints - np.array(before.center)) * scale + now.center
+    return Place(box, place.score, points.astype(np.float32))
+
+
+def _merged(faces: list[Found]) -> list[Found]:
     """One box a face, the surest; largest first."""
-    kept: list[Face] = []
+    kept: list[Found] = []
     for face in sorted(faces, key=lambda face: face.confidence, reverse=True):
         if not any(same(face.box, other.box) for other in kept):
             kept.append(face)

@@ -1,15 +1,17 @@
 """Look at frames: find the faces, follow them, classify them. Pure: no files.
 
-Finding is the dear part, so several frames are looked at in parallel, each thread with a detector of its own. What
-follows needs their order: who is who, and the network, which sees the faces of several frames together.
+Finding is the dear part. So the whole picture is searched a few times a second only, and whenever a face is lost or the
+shot changes; in the frames between, the faces are followed from one to the next. Several such stretches are looked at
+in parallel, each thread with a detector of its own. What follows needs their order: who is who, and the network, which
+sees the faces of several frames together.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +20,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.threads import cores, in_order
+from fermedia.threads import cores, in_order, then
 from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
-from fermedia.vision.detect import FaceDetector
+from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
-from fermedia.vision.shots import ShotDetector, Signature, signature
+from fermedia.vision.shots import ShotDetector, Signature, is_another, signature
 from fermedia.vision.track import Looks, Tracker, look, number_by_size
 
 #: What may be held at a time, in pixels of all the pictures: at 1920x1080 eleven frames being looked at, and as many
@@ -31,6 +33,10 @@ from fermedia.vision.track import Looks, Tracker, look, number_by_size
 MOST_PIXELS = 24e6
 #: The same in frames, however small they are.
 MOST_FRAMES = 16
+
+#: Seconds of a film between two searches: whoever appears is seen this much later at most. By the film's own clock, so
+#: that it does not matter who looks at which part of it.
+SEARCH_EVERY = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,19 +49,23 @@ class Seen:
 
     frame: Frame
     signature: Signature | None
-    faces: list[Face] | None
+    faces: Sequence[Face] | None
     looks: list[Looks]
     probabilities: list[NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Looked:
     """A frame whose faces are found but not yet judged."""
 
     frame: Frame
     signature: Signature | None
-    faces: list[Face] | None
+    faces: Sequence[Found] | None
     crops: list[Gray]
+
+    def ends_before(self, mark: Signature) -> bool:
+        """Whether a shot may end with this frame, if the next one has this signature."""
+        return self.signature is None or is_another(self.signature, mark)
 
 
 class Observer:
@@ -107,23 +117,41 @@ class Observer:
 
     def see(self, frames: Iterable[Frame], film: bool = True) -> Generator[Seen]:
         """Every frame once, in order, with what it shows by itself: any part of a film gives the same as the whole."""
-        waiting: deque[_Found] = deque()
-        with closing(in_order(self._pool, partial(self._find, film=film), frames, _weight, 1.0)) as looked:
+        waiting: deque[_Looked] = deque()
+        submit = _Stretches(self._pool, self._find) if film else self._submit_still
+        with closing(in_order(submit, frames, _weight, 1.0)) as looked:
             for found in looked:
                 waiting.append(found)
                 if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
                     yield from self._judged(waiting)
             yield from self._judged(waiting)
 
-    def _find(self, frame: Frame, film: bool) -> _Found:
-        """What needs the pixels; any thread, any order."""
-        mark = signature(frame.picture) if film else None
-        if not frame.sampled:
-            return _Found(frame, mark, None, [])
+    def _submit_still(self, frame: Frame) -> Future[_Looked]:
+        return self._pool.submit(self._find_still, frame)
+
+    def _find_still(self, frame: Frame) -> _Looked:
+        """What needs a picture's pixels; any thread, any order."""
         detector = self._detector()
         with self._gate.shared():
-            faces = detector.detect(frame.picture, still=not film)
-        return _Found(frame, mark, faces, [crop_face(frame.picture, f, self._classifier.input_size) for f in faces])
+            faces = detector.detect(frame.picture)
+        return _Looked(frame, None, faces, self._crops(frame, faces))
+
+    def _find(self, frame: Frame, before: _Looked | None = None) -> _Looked:
+        """What needs a film's pixels; any thread. The faces of ``before`` are followed, if that is given."""
+        mark = signature(frame.picture)
+        if not frame.sampled:
+            return _Looked(frame, mark, None, [])
+        detector = self._detector()
+        faces = None
+        with self._gate.shared():
+            if before and before.faces is not None and not before.ends_before(mark):
+                faces = detector.follow(frame.picture, before.faces)
+            if faces is None:
+                faces = detector.detect(frame.picture, still=False)
+        return _Looked(frame, mark, faces, self._crops(frame, faces))
+
+    def _crops(self, frame: Frame, faces: Iterable[Face]) -> list[Gray]:
+        return [crop_face(frame.picture, face, self._classifier.input_size) for face in faces]
 
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""
@@ -134,7 +162,7 @@ class Observer:
         found: FaceDetector = self._mine.detector
         return found
 
-    def _judged(self, waiting: deque[_Found]) -> Iterator[Seen]:
+    def _judged(self, waiting: deque[_Looked]) -> Iterator[Seen]:
         """The frames that wait, in order; the deque is empty afterwards."""
         crops = [crop for found in waiting for face, crop in _pairs(found) if self._is_large_enough(face)]
         judged = iter(self._classifier.predict(np.stack(crops) if crops else []))
@@ -147,6 +175,25 @@ class Observer:
 
     def _is_large_enough(self, face: Face) -> bool:
         return face.box.width >= self._min_face
+
+
+class _Stretches:
+    """Gives a film's frames to a pool: those between two searches one after another, the stretches side by side."""
+
+    def __init__(self, pool: ThreadPoolExecutor, find: Callable[[Frame, _Looked | None], _Looked]) -> None:
+        self._pool, self._find = pool, find
+        self._tick: int | None = None
+        self._before: Future[_Looked]
+
+    def __call__(self, frame: Frame) -> Future[_Looked]:
+        if not frame.sampled:
+            return self._pool.submit(self._find, frame, None)
+        tick = round((frame.time or 0.0) / SEARCH_EVERY * 1000) // 1000  # times are rounded, some to milliseconds
+        if tick != self._tick:
+            self._tick, self._before = tick, self._pool.submit(self._find, frame, None)
+        else:
+            self._before = then(self._pool, self._before, partial(self._find, frame))
+        return self._before
 
 
 class _Gate:
@@ -212,7 +259,7 @@ class _People:
         return self._tracker.update(seen.faces, time, seen.looks, cut)
 
 
-def _pairs(found: _Found) -> Iterator[tuple[Face, Gray]]:
+def _pairs(found: _Looked) -> Iterator[tuple[Face, Gray]]:
     return zip(found.faces or [], found.crops, strict=True)
 
 

@@ -385,3 +385,28 @@ def test_shared_tight_crops(detector: FaceDetector, shared: Path) -> None:
         bool(detector.detect(cv2.resize(cv2.imdecode(image, cv2.IMREAD_GRAYSCALE), (192, 192)))) for image in images
     ]
     assert np.mean(found) > 0.85
+
+
+def test_a_face_is_followed_to_where_it_went(detector: FaceDetector) -> None:
+    before, after = (bgr(scene((640, 480), [(x, 240, 120)])[0]) for x in (300, 330))
+    (face,) = detector.detect(before, still=False)
+    again = detector.follow(before, [face])
+    assert again is not None
+    assert again[0].box == face.box  # the same look at the same picture
+    moved = detector.follow(after, [face])
+    assert moved is not None
+    assert moved[0].box.center == pytest.approx((face.box.center[0] + 30, face.box.center[1]), abs=5)
+    back = detector.follow(before, moved)
+    assert back is not None
+    assert back[0].box.center == pytest.approx(face.box.center, abs=5)
+
+
+def test_who_is_not_near_is_lost(detector: FaceDetector) -> None:
+    first, second = (bgr(scene((640, 480), [(x, 240, 120) for x in xs])[0]) for xs in ((150, 450), (150,)))
+    both = detector.detect(first, still=False)
+    assert len(both) == 2
+    assert detector.follow(second, both) is None
+    (left,) = [face for face in both if face.box.center[0] < 300]
+    assert detector.follow(second, [left, left]) is None  # two that have become one
+    assert detector.follow(bgr(background((640, 480))), [left]) is None
+    assert detector.follow(second, []) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -12,11 +13,12 @@ import pytest
 
 from fermedia.errors import ModelError
 from fermedia.pictures import ArrayPicture
-from fermedia.types import Face, Frame, Observation
+from fermedia.types import Frame, Observation
 from fermedia.vision.classify import BATCH, Classifier
-from fermedia.vision.detect import FaceDetector
+from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
-from fermedia.vision.observe import MOST_FRAMES, MOST_PIXELS, Observer
+from fermedia.vision.observe import MOST_FRAMES, MOST_PIXELS, SEARCH_EVERY, Observer
+from fermedia.vision.shots import is_another, signature
 from tests.films import Image, background
 from tests.vision.scenes import scene
 
@@ -31,9 +33,9 @@ def crowd() -> Image:
     return picture.astype(np.uint8)
 
 
-def frames(pictures: Sequence[Image]) -> Iterator[Frame]:
+def frames(pictures: Sequence[Image], rate: float = 25) -> Iterator[Frame]:
     for n, picture in enumerate(pictures):
-        yield Frame(n, n / 25, ArrayPicture(picture), 0.04)
+        yield Frame(n, n / rate, ArrayPicture(picture), 1 / rate)
 
 
 def test_each_face_gets_its_own_prediction(observer: Observer, classifier: Classifier) -> None:
@@ -48,13 +50,13 @@ def test_each_face_gets_its_own_prediction(observer: Observer, classifier: Class
         assert (observation.probabilities == alone).all()
 
 
-def test_results_do_not_depend_on_the_frames_around(observer: Observer) -> None:
+def test_what_a_search_finds_does_not_depend_on_the_frames_around(observer: Observer) -> None:
     rng = np.random.default_rng(0)
     pictures = [
         scene((320, 240), [(rng.integers(80, 240), 120, rng.integers(60, 130))][: int(rng.integers(0, 2))])[0]
         for _ in range(2 * BATCH + 5)
     ]
-    together = list(observer.observe(frames(pictures)))
+    together = list(observer.observe(frames(pictures, rate=1 / SEARCH_EVERY)))
     assert {len(found or ()) for _, found in together} == {0, 1}
     for n, picture in enumerate(pictures):
         ((_, alone),) = observer.observe(frames([picture]))
@@ -163,15 +165,71 @@ def test_how_many_threads_look_changes_nothing(observer: Observer, classifier: C
         assert [o.face_id for o in one or ()] == [o.face_id for o in two or ()]
 
 
+class Counting(FaceDetector):
+    """Remembers how often it searched."""
+
+    searches = 0
+
+    def detect(self, image: Any, *, still: bool = True) -> list[Found]:
+        Counting.searches += 1
+        return super().detect(image, still=still)
+
+
+@pytest.fixture
+def counting(classifier: Classifier) -> Iterator[Observer]:
+    Counting.searches = 0
+    with Observer(classifier, Counting) as observer:
+        yield observer
+
+
+def test_between_searches_a_moving_face_is_followed(counting: Observer) -> None:
+    pictures = [scene((480, 240), [(100 + 6 * n, 120, 80)])[0] for n in range(25)]
+    given = [found or [] for _, found in counting.observe(frames(pictures))]
+    assert Counting.searches == 5
+    assert [len(found) for found in given] == [1] * 25
+    middles = [found[0].face.box.center[0] for found in given]
+    assert np.diff(middles) == pytest.approx(6, abs=3.5)  # 4 % of the face's width
+
+
+def test_a_face_that_is_lost_or_a_new_shot_is_searched_for_at_once(counting: Observer) -> None:
+    here, gone, there, both = (
+        scene((480, 240), [(x, 120, 80) for x in xs])[0] for xs in ((120,), (), (330,), (120, 330))
+    )
+    for second, faces in ((gone, 0), (there, 1), (both, 2)):
+        Counting.searches = 0
+        given = [found or [] for _, found in counting.observe(frames([here, here, second, second]))]
+        assert Counting.searches == 2
+        assert [len(found) for found in given] == [1, 1, faces, faces]
+
+
+def test_who_appears_is_seen_at_the_next_search(observer: Observer) -> None:
+    one, two = (scene((960, 480), faces)[0] for faces in ([(240, 240, 180)], [(240, 240, 180), (720, 240, 90)]))
+    two[:, :480] = one[:, :480]
+    assert not is_another(signature(ArrayPicture(one)), signature(ArrayPicture(two)))
+    counts = [len(found or ()) for _, found in observer.observe(frames([one] * 3 + [two] * 9))]
+    assert counts == [1] * 5 + [2] * 7
+
+
+@pytest.mark.parametrize("begin", [5, 10])
+def test_a_part_that_begins_with_a_search_gives_what_the_whole_gives(observer: Observer, begin: int) -> None:
+    pictures = [scene((480, 240), [(60 + 9 * n, 120, 60), (420 - 9 * n, 130, 80)])[0] for n in range(18)]
+    whole = [seen.faces or [] for seen in observer.see(frames(pictures))]
+    part = [seen.faces or [] for seen in observer.see(islice(frames(pictures), begin, None))]
+    assert [[face.box for face in faces] for faces in part] == [[face.box for face in faces] for faces in whole[begin:]]
+    assert [[face.confidence for face in faces] for faces in part] == [
+        [face.confidence for face in faces] for faces in whole[begin:]
+    ]
+
+
 def test_a_detector_that_fails_stops_everything(classifier: Classifier) -> None:
     class Failing(FaceDetector):
         seen = 0
 
-        def detect(self, image: Any, *, still: bool = True) -> list[Face]:
+        def follow(self, image: Any, faces: Any) -> list[Found] | None:
             Failing.seen += 1
             if Failing.seen == 50:
-                raise RuntimeError("frame 50")
-            return super().detect(image, still=still)
+                raise RuntimeError("face 50")
+            return super().follow(image, faces)
 
     taken = 0
 
@@ -181,9 +239,9 @@ def test_a_detector_that_fails_stops_everything(classifier: Classifier) -> None:
             taken += 1
             yield frame
 
-    with Observer(classifier, Failing, threads=2) as observer, pytest.raises(RuntimeError, match="frame 50"):
+    with Observer(classifier, Failing, threads=2) as observer, pytest.raises(RuntimeError, match="face 50"):
         list(observer.observe(endless()))
-    assert taken <= 50 + 2 * MOST_FRAMES
+    assert taken <= 1.5 * 50 + 2 * MOST_FRAMES
 
 
 def test_a_model_that_is_missing_shows_at_once(classifier: Classifier) -> None:

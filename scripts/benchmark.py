@@ -40,8 +40,9 @@ from fermedia.runs.demo import make_clip
 from fermedia.runs.item import Engine
 from fermedia.threads import cores
 from fermedia.types import Frame, MediaItem, Observation
-from fermedia.vision.detect import FaceDetector
+from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
+from fermedia.vision.observe import stretch
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 
@@ -199,7 +200,7 @@ def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
             decoding.frames = sum(1 for _ in reader.frames())
         frames = list(islice(reader.frames(), SAMPLE))
         with FaceDetector(preset=preset) as detector, measured(costs["detection"], len(frames)):
-            found = [detector.detect(frame.picture, still=False) for frame in frames]
+            found = [*_found(frames, detector)]
         size = engine.classifier.input_size
         with measured(costs["framing"], len(frames)):
             crops = [crop_face(n.picture, f, size) for n, faces in zip(frames, found, strict=True) for f in faces]
@@ -213,6 +214,16 @@ def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
         with measured(costs["encoding"], len(frames)):
             encode(pictures, work / "encoded.mp4")
     return costs, len(crops) / len(frames)
+
+
+def _found(frames: Sequence[Frame], detector: FaceDetector) -> Iterator[Sequence[Found]]:
+    """The faces of each frame, searched for and followed as the ``Observer`` does."""
+    last: tuple[int, Sequence[Found]] = -1, []
+    for frame in frames:
+        number = stretch(frame.time or 0.0)
+        faces = detector.follow(frame.picture, last[1]) if number == last[0] else None
+        last = number, detector.detect(frame.picture, still=False) if faces is None else faces
+        yield last[1]
 
 
 def _film(frame: Frame) -> VideoPicture:

@@ -116,7 +116,11 @@ class Observer:
             yield from (followed if follow else ranked)(seen)
 
     def see(self, frames: Iterable[Frame], film: bool = True) -> Generator[Seen]:
-        """Every frame once, in order, with what it shows by itself: any part of a film gives the same as the whole."""
+        """Every frame once, in order, with what it shows whatever came before.
+
+        The first frame is searched. So a part of a film gives the same as the whole if it begins with a ``stretch``;
+        else up to the next one its faces may be framed a hair's breadth otherwise.
+        """
         waiting: deque[_Looked] = deque()
         submit = _Stretches(self._pool, self._find) if film else self._submit_still
         with closing(in_order(submit, frames, _weight, 1.0)) as looked:
@@ -182,15 +186,15 @@ class _Stretches:
 
     def __init__(self, pool: ThreadPoolExecutor, find: Callable[[Frame, _Looked | None], _Looked]) -> None:
         self._pool, self._find = pool, find
-        self._tick: int | None = None
+        self._number: int | None = None
         self._before: Future[_Looked]
 
     def __call__(self, frame: Frame) -> Future[_Looked]:
         if not frame.sampled:
             return self._pool.submit(self._find, frame, None)
-        tick = round((frame.time or 0.0) / SEARCH_EVERY * 1000) // 1000  # times are rounded, some to milliseconds
-        if tick != self._tick:
-            self._tick, self._before = tick, self._pool.submit(self._find, frame, None)
+        number = stretch(frame.time or 0.0)
+        if number != self._number:
+            self._number, self._before = number, self._pool.submit(self._find, frame, None)
         else:
             self._before = then(self._pool, self._before, partial(self._find, frame))
         return self._before
@@ -219,6 +223,11 @@ class _Gate:
         with self._change:
             self._change.wait_for(lambda: self._inside == 0)
             yield
+
+
+def stretch(time: float) -> int:
+    """The number of the stretch of a film, from one search to the next, that a time in seconds lies in."""
+    return round(time / SEARCH_EVERY * 1000) // 1000  # a film's times are rounded, some to milliseconds
 
 
 def followed(seen: Iterable[Seen]) -> Iterator[tuple[Frame, list[Observation] | None]]:

@@ -18,21 +18,22 @@ from tests.runs.forks import Forks, until
 #: A run that hangs is ended by this, with a status that no test expects.
 _LIMIT = "import signal\nsignal.alarm(90)\n"
 
-#: What is called for every frame of a film, and raises at the 50th.
+#: What is called often in a film, and raises the 20th time.
 _FAIL = """
 from {module} import {owner}
 first, seen = {owner}.{method}, []
 def fails(self, *arguments, **named):
     seen.append(1)
-    if len(seen) == 50:
-        raise RuntimeError("frame 50")
+    if len(seen) == 20:
+        raise RuntimeError("time 20")
     return first(self, *arguments, **named)
 {owner}.{method} = fails
 """
 STAGES = {
     "decoding": ("fermedia.media.frames", "Upright", "__call__"),
-    "detection": ("fermedia.vision.detect", "FaceDetector", "detect"),
-    "following": ("fermedia.vision.track", "Tracker", "update"),
+    "searching": ("fermedia.vision.detect", "FaceDetector", "detect"),
+    "following a face": ("fermedia.vision.detect", "FaceDetector", "follow"),
+    "following a person": ("fermedia.vision.track", "Tracker", "update"),
     "the table": ("fermedia.outputs.timeline", "TimelineWriter", "write"),
     "drawing": ("fermedia.outputs.video", "FramePainter", "paint"),
     "encoding": ("fermedia.outputs.video", "FilmWriter", "_encode"),
@@ -74,7 +75,7 @@ def test_a_stage_that_fails_stops_the_others_and_says_why(
     status, said = forks.run("analyze", films, "--out", tmp_path / "out", before=fail)
     assert status == 3, said
     assert "Traceback" not in said
-    text = "long.mp4: RuntimeError: frame 50 (a fault in fermedia; please report it)"
+    text = "long.mp4: RuntimeError: time 20 (a fault in fermedia; please report it)"
     assert failures(tmp_path / "out") == [("long.mp4", "internal", text)]
     assert finished(tmp_path / "out") == ["short.mp4"]
 

@@ -41,14 +41,9 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     with whole_file(out / "model.keras") as path:
         model.save(path)
     with whole_file(out / "model.tflite") as path, contextlib.redirect_stdout(io.StringIO()):
-        # Weights are kept as float16, half the size; the interpreter computes in float32.
-        model.export(
-            path,
-            format="litert",
-            verbose=False,
-            optimizations=[tf.lite.Optimize.DEFAULT],
-            target_spec={"supported_types": [tf.float16]},
-        )
+        # Weights are kept as int8, with a scale for each filter; the interpreter brings every face's activations to
+        # int8 by their own range. It costs a face in a thousand, and takes a ninth of the time where the processor can.
+        model.export(path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT])
     with whole_file(out / TRAINING_DIGESTS) as path:
         np.save(path, known)
     card = _card(trainer, out, temperatures)

@@ -46,8 +46,7 @@ class Teacher:
 def save(state: State, path: Path) -> None:
     """Write the weights of a training's best epoch as a teacher.
 
-    Kernels are kept as float16, as in the network that ships; the few other numbers as float32, for a variance may
-    lie beyond float16.
+    Kernels are kept as float16; the few other numbers as float32, for a variance may lie beyond float16.
     """
     head = {
         "format": _FORMAT,

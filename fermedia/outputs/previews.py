@@ -1,4 +1,4 @@
-"""Small pictures for the report, made while the pixels are at hand: faces at their strongest, and thumbnails.
+"""Small pictures for the report: faces at their strongest, and thumbnails.
 
 They stand in an item's folder as ``previews/*.jpg``; ``previews/index.csv`` says what each shows (``PREVIEW_COLUMNS``).
 """
@@ -6,7 +6,6 @@ They stand in an item's folder as ``previews/*.jpg``; ``previews/index.csv`` say
 from __future__ import annotations
 
 import csv
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -61,7 +60,7 @@ PREVIEW_COLUMNS = tuple(item.name for item in fields(Preview))
 
 
 class _Previews:
-    """Writes pictures and their index into ``folder``; what the two sinks share."""
+    """Writes pictures and their index into ``folder``; what the sinks share."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,6 +79,10 @@ class _Previews:
     def _finish(self) -> None:
         """Write what was held back."""
 
+    def _add(self, preview: Preview, content: bytes) -> None:
+        self._save(preview.file, content)
+        self._rows.append(preview)
+
     def _save(self, name: str, content: bytes) -> None:
         try:
             self.folder.mkdir(exist_ok=True)
@@ -95,96 +98,134 @@ class PhotoPreviews(_Previews):
         """Add a picture; nothing if it was not analysed (None)."""
         if observations is None:
             return
-        preview = _about(frame, f"{frame.index}.jpg")
-        self._save(preview.file, _thumbnail(frame.picture))
-        self._rows.append(preview)
+        picture = frame.picture
+        preview = Preview(f"{frame.index}.jpg", frame.index, frame.time, picture.width, picture.height)
+        self._add(preview, _thumbnail(picture))
 
 
-class FilmPreviews(_Previews):
-    """Each face at the strongest moment of each emotion, and the film where most faces are seen; a sink.
+@dataclass(frozen=True)
+class Moment:
+    """What a film's preview shows, told without pixels: of which frame, and in it which face. Of none: the whole frame.
 
-    A face has a picture of an emotion if that was ever its most probable one. Of many faces the ``MOST_FACES`` that
-    were seen in most frames have pictures. They are held as JPEGs until the end: some kilobytes each. Raises
-    MediaError (stage ``write``).
+    ``time`` is in seconds; ``probability`` is that of ``emotion``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    frame: int
+    time: float | None
+    face_id: int | None = None
+    emotion: str | None = None
+    probability: float = 0.0
+    box: Box | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of its picture; of two moments with one name the later stands for both."""
+        return "film.jpg" if self.box is None else f"{self.face_id}-{self.emotion}.jpg"
+
+
+class Moments:
+    """Chooses each face at the strongest moment of each emotion, and the film where most faces are seen.
+
+    A face has a moment of an emotion if that was ever its most probable one. Of many faces the ``MOST_FACES`` that
+    were seen in most frames have moments. ``kept`` are those held so far, by the names of their pictures.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Moment] = {}
         self._seen: Counter[int] = Counter()
-        self._faces: dict[int, dict[str, tuple[Preview, bytes]]] = {}
-        self._film: tuple[Preview, bytes] | None = None
         self._most = -1
 
-    def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
-        """Look at a frame with its steady observations; nothing if it was not analysed (None)."""
+    def look(self, frame: Frame, observations: Sequence[Observation] | None) -> list[Moment]:
+        """Look at the steady observations of the next frame (None if it was not analysed); gives its own moments.
+
+        Each takes the place of that with its name. The frame's pixels are not asked for.
+        """
         if observations is None:
-            return
+            return []
+        new = []
         if len(observations) > self._most:
             self._most = len(observations)
-            self._film = _about(frame, "film.jpg"), _thumbnail(frame.picture)
+            new.append(Moment(frame.index, frame.time))
         for seen in observations:
             if seen.probabilities is not None:
-                self._look(frame, seen, float(seen.probabilities.max()))
+                self._seen[seen.face_id] += 1
+                strength = float(seen.probabilities.max())
+                moment = Moment(frame.index, frame.time, seen.face_id, seen.emotion, strength, seen.face.box)
+                before = self.kept.get(moment.file)
+                if before is None or strength >= before.probability + _STRONGER:
+                    new.append(moment)
+        self._keep(new)
+        return new
 
-    def _look(self, frame: Frame, seen: Observation, probability: float) -> None:
-        self._seen[seen.face_id] += 1
-        kept = self._faces.setdefault(seen.face_id, {})
-        emotion = seen.emotion or ""
-        before = kept.get(emotion)
-        if before and probability < (before[0].probability or 0) + _STRONGER:
-            return
-        about = replace(_about(frame, f"{seen.face_id}-{emotion}.jpg"), face_id=seen.face_id, emotion=emotion)
-        kept[emotion] = replace(about, probability=probability), _face(frame.picture, seen)
-        if len(self._faces) > 2 * MOST_FACES:
-            self._faces = {face_id: self._faces[face_id] for face_id in self._longest() if face_id in self._faces}
+    def chosen(self) -> list[Moment]:
+        """The film's moment and those of its faces, who was seen longest first."""
+        names = [f"{face_id}-{emotion}.jpg" for face_id in self._longest() for emotion in EMOTIONS]
+        return [self.kept[name] for name in ("film.jpg", *names) if name in self.kept]
+
+    def _keep(self, new: Sequence[Moment]) -> None:
+        self.kept |= {moment.file: moment for moment in new}
+        if new and len({moment.face_id for moment in self.kept.values()}) > 2 * MOST_FACES:
+            longest = {None, *self._longest()}
+            self.kept = {name: moment for name, moment in self.kept.items() if moment.face_id in longest}
 
     def _longest(self) -> list[int]:
         return [face_id for face_id, _ in self._seen.most_common(MOST_FACES)]
 
+
+class FilmPreviews(_Previews):
+    """The ``Moments`` of a film, cut while its frames pass; a context manager and a sink.
+
+    They are held as JPEGs until the end: some kilobytes each. Raises MediaError (stage ``write``).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._moments = Moments()
+        self._cut: dict[str, tuple[Preview, bytes]] = {}
+
+    def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
+        """Look at a frame with its steady observations; nothing if it was not analysed (None)."""
+        for moment in self._moments.look(frame, observations):
+            self._cut[moment.file] = _cut(moment, frame.picture)
+        if len(self._cut) > len(self._moments.kept):
+            self._cut = {name: cut for name, cut in self._cut.items() if name in self._moments.kept}
+
     def _finish(self) -> None:
-        kept = [self._film] if self._film else []
-        for face_id in self._longest():
-            pictures = self._faces.get(face_id, {})
-            kept += [pictures[emotion] for emotion in EMOTIONS if emotion in pictures]
-        for preview, content in kept:
-            self._save(preview.file, content)
-            self._rows.append(preview)
+        for moment in self._moments.chosen():
+            self._add(*self._cut[moment.file])
 
 
-def _about(frame: Frame, name: str) -> Preview:
-    return Preview(name, frame.index, frame.time, frame.picture.width, frame.picture.height)
+class MomentPreviews(_Previews):
+    """The same, cut out of just the frames that ``moments`` are of, in any order, when all are known; a sink."""
+
+    def __init__(self, folder: Path, moments: Sequence[Moment]) -> None:
+        super().__init__(folder)
+        self._order = {moment.file: place for place, moment in enumerate(moments)}
+        self._due: dict[int, list[Moment]] = {}
+        for moment in moments:
+            self._due.setdefault(moment.frame, []).append(moment)
+
+    def write(self, frame: Frame) -> None:
+        """Cut what is to be seen in this frame."""
+        for moment in self._due.get(frame.index, ()):
+            self._add(*_cut(moment, frame.picture))
+
+    def _finish(self) -> None:
+        self._rows.sort(key=lambda row: self._order[row.file])
+
+
+def _cut(moment: Moment, picture: Picture) -> tuple[Preview, bytes]:
+    about = Preview(moment.file, moment.frame, moment.time, picture.width, picture.height)
+    if moment.box is None:
+        return about, _thumbnail(picture)
+    face = {"face_id": moment.face_id, "emotion": moment.emotion, "probability": moment.probability}
+    return replace(about, **face), _face(picture, moment.box)  # type: ignore[arg-type]
 
 
 def read_previews(folder: Path) -> list[Preview]:
     """What the previews of the item in ``folder`` show; none if there are none."""
-    return _read(folder / FOLDER)
-
-
-def join_previews(parts: Sequence[Path], folder: Path) -> None:
-    """Write into ``folder`` the previews of a film out of those of its spans, which ``FilmPreviews`` wrote.
-
-    Of every face the strongest of each emotion; of many faces those seen in most spans. Raises OSError.
-    """
-    best: dict[tuple[int | None, str | None], tuple[Preview, Path]] = {}
-    spans: Counter[int | None] = Counter()
-    for part in parts:
-        rows = _read(part)
-        spans.update({row.face_id for row in rows})
-        for row in rows:
-            before = best.get((row.face_id, row.emotion))
-            if not before or (row.probability or 0) > (before[0].probability or 0):
-                best[row.face_id, row.emotion] = row, part
-    kept = {face_id for face_id, _ in spans.most_common(MOST_FACES + 1)} | {None}  # None is the film itself
-    chosen = [(row, part) for row, part in best.values() if row.face_id in kept]
-    folder.mkdir()
-    for row, part in chosen:
-        shutil.copyfile(part / row.file, folder / row.file)
-    (folder / INDEX).write_bytes(_index([row for row, _ in chosen]))
-
-
-def _read(folder: Path) -> list[Preview]:
     try:
-        with (folder / INDEX).open(newline="", encoding="utf-8") as file:
+        with (folder / FOLDER / INDEX).open(newline="", encoding="utf-8") as file:
             return [_preview(row) for row in csv.DictReader(file)]
     except (OSError, KeyError, ValueError, TypeError):
         return []
@@ -216,8 +257,8 @@ def _thumbnail(picture: Picture) -> bytes:
     return _jpeg(_shrunk(picture, THUMBNAIL / max(picture.width, picture.height)))
 
 
-def _face(picture: Picture, seen: Observation) -> bytes:
-    left, top, side = _square(seen.face.box, picture.width, picture.height)
+def _face(picture: Picture, box: Box) -> bytes:
+    left, top, side = _square(box, picture.width, picture.height)
     image = _shrunk(picture, FACE / side)
     scale = image.shape[1] / picture.width
     x, y, size = round(left * scale), round(top * scale), max(1, round(side * scale))

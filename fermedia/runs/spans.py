@@ -2,13 +2,13 @@
 
 How a film is divided depends on the film alone. Each span is looked at by itself and written down; when all are, the
 people are followed through the whole film and the timeline is written; then each span is drawn and encoded; at last the
-film is put together. What is finished waits in the task's folder ``spans``, from run to run::
+film is put together, and the frames of its faces' strongest moments are read once more. What is finished waits in the
+task's folder ``spans``, from run to run::
 
     plan.npz              the film's frames, its spans, and which file it was
     look-000.npz ...      what each frame of a span shows
-    timeline.csv, followed.json, steady-000.npz ...    who is who, and what is to be drawn
+    timeline.csv, followed.json, steady-000.npz ...    who is who, their strongest moments, and what is to be drawn
     film-000.nut ...      a span of the annotated film, and film-000.json when it is complete
-    previews-000 ...      the strongest moments of its faces
 
 A film that cannot be read in parts that fit together, as a damaged one, is done undivided.
 """
@@ -19,10 +19,13 @@ import json
 import os
 import shutil
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +36,7 @@ from fermedia.media.video import VideoReader
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.joined import JoinedFilm, SpanWriter
 from fermedia.outputs.placing import Memory
-from fermedia.outputs.previews import FOLDER, FilmPreviews, join_previews
+from fermedia.outputs.previews import FOLDER, Moment, MomentPreviews, Moments
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.runs.agenda import Job, Split, Task
 from fermedia.runs.item import AHEAD, Engine, ItemResult, OnFrames, plain
@@ -41,7 +44,7 @@ from fermedia.runs.ledger import Failure
 from fermedia.runs.packed import Found, Unseen, load, pack_found, pack_seen, save, unpack_found, unpack_seen
 from fermedia.runs.source import Source
 from fermedia.threads import ahead
-from fermedia.types import Frame, MediaInfo
+from fermedia.types import Box, Frame, MediaInfo
 from fermedia.vision.observe import Seen, followed
 from fermedia.vision.smooth import steadied
 
@@ -175,19 +178,21 @@ class LongFilm:
     def _follow(self, plan: Plan, result: ItemResult) -> Split:
         begun = time.monotonic()
         draws, duration = self._options.video, None
-        info = self._info()
+        info, moments = self._info(), Moments()
         drawings = _Drawings(Painter(info.width, info.height), plan.spans, self._save_drawings)
         with TimelineWriter(self._folder / "timeline.csv", str(self._path)) as timeline:
             looked = followed(self._seen(plan, result))
-            for frame, raw, steady in steadied(looked, self._options.smooth if draws else 0):
+            for frame, raw, steady in steadied(looked, self._options.smooth):
                 timeline.write(frame, raw)
+                moments.look(frame, steady)
                 result.add(frame, raw)
                 duration = frame.duration
                 if draws:
                     drawings.add(frame.index, steady)
         result.seconds += time.monotonic() - begun
         known = {name: getattr(result, name) for name in _KNOWN}
-        write_json(self._folder / "followed.json", known | {"duration": duration})
+        chosen = [asdict(moment) for moment in moments.chosen()]
+        write_json(self._folder / "followed.json", known | {"duration": duration, "moments": chosen})
         todo = [n for n in range(len(plan.spans)) if draws and not self._drawn(n).exists()]
         return Split(tuple(Job(self._task, "draw", n) for n in todo), Job(self._task, "join"))
 
@@ -202,10 +207,8 @@ class LongFilm:
                 info = self._info()
                 film = SpanWriter(path, self._path, info, self._options.start, memory, last)
                 stack.enter_context(film)
-                previews = stack.enter_context(FilmPreviews(self._previews(span)))
                 for frame, seen in zip(frames, found, strict=True):
                     film.write(frame, seen)
-                    previews.write(frame, seen)
                     on_frames(None, self._share)
             _sync(path)
         self._check_unchanged(plan)
@@ -225,16 +228,25 @@ class LongFilm:
             film = JoinedFilm(staging / "annotated.mp4", self._path, info, options.start, options.end)
             with film:
                 film.join([self._file("film", n) for n in spans], known["duration"])
-            join_previews([self._previews(n) for n in spans], staging / FOLDER)
             result.seconds += sum(json.loads(self._drawn(n).read_text())["seconds"] for n in spans)
             if film.warning:
                 text = f"{shown(self._path)}: {film.warning}"
                 result.failures.append(Failure(self._task.key, "sound", text))
+        self._cut(plan, [_moment(record) for record in known["moments"]], staging / FOLDER)
         self._check_unchanged(plan)
         result.seconds += time.monotonic() - begun
         details = {"media": plain(info), "warning": None, "spans": len(plan.spans)}
         self._engine.complete(result, staging, self._task.place, details)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _cut(self, plan: Plan, moments: Sequence[Moment], folder: Path) -> None:
+        """Go back to the frames of these moments, and to no more of the film than that takes."""
+        with MomentPreviews(folder, moments) as previews:
+            for numbers in _together(plan.index, sorted({moment.frame for moment in moments})):
+                part = range(numbers[0], numbers[-1] + 1)
+                with SpanReader(self._path) as reader:
+                    for frame in reader.part(plan.index, part, [True] * len(part)):
+                        previews.write(frame)
 
     # -- their files ------------------------------------------------------------------------------------------------
 
@@ -243,9 +255,6 @@ class LongFilm:
 
     def _drawn(self, span: int) -> Path:
         return self._file("film", span).with_suffix(".json")
-
-    def _previews(self, span: int) -> Path:
-        return self._folder / f"previews-{span:03}"
 
     def _info(self) -> MediaInfo:
         with VideoReader(self._path) as reader:
@@ -301,6 +310,17 @@ def _divided(index: FilmIndex, numbers: range, time_of: Callable[[int], float]) 
             begin = number
     if begin < numbers.stop:
         yield range(begin, numbers.stop)
+
+
+def _together(index: FilmIndex, numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Rising numbers of frames, those together that are decoded from one key frame."""
+    for _, group in groupby(numbers, lambda number: bisect_right(index.keys, number, key=lambda key: key[2])):
+        yield list(group)
+
+
+def _moment(record: dict[str, Any]) -> Moment:
+    box = record["box"]
+    return Moment(**record | {"box": box and Box(**box)})
 
 
 def _sync(path: Path) -> None:

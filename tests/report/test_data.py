@@ -106,7 +106,7 @@ def test_of_many_faces_those_seen_longest_have_pictures(tmp_path: Path) -> None:
         for number in range(3 * MOST_FACES):
             faces = [seen(9999, 0.6, box), *([seen(number, 0.6, box)] if number % 3 else [])]
             previews.write(Frame(number, number / 25, picture), faces)
-            assert len(previews._faces) <= 2 * MOST_FACES
+            assert len(previews._cut) <= 2 * MOST_FACES
     kept = {p.face_id for p in read_previews(tmp_path) if p.emotion}
     assert len(kept) == MOST_FACES
     assert 9999 in kept

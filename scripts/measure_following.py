@@ -1,0 +1,150 @@
+"""What is lost and won by searching a film's frames only now and then, and following the faces between.
+
+    python scripts/measure_following.py                  made-up films (made_up_films.py) with known answers
+    python scripts/measure_following.py --film FILM ...  films of yours: what following finds of what searching finds
+
+A face counts as found when a box overlaps it by half (intersection over union). CPU time is that of looking and
+judging, without decoding, of all threads; compare the rows with each other only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from made_up_films import RATE, SCENES, Film, paint, people
+from measure_tracking import Score, true_box
+
+from fermedia.media.video import VideoReader
+from fermedia.pictures import ArrayPicture
+from fermedia.types import Box, Frame, Observation
+from fermedia.vision import observe
+from fermedia.vision.classify import Classifier
+
+#: Seconds between two searches; the second is what fermedia does.
+WAYS = {"every frame": 1e-6, "five a second": observe.SEARCH_EVERY, "two a second": 0.5}
+
+#: Seconds of a film of yours that are looked at.
+LONGEST = 20.0
+
+
+@dataclass
+class Found:
+    """What one way found in some films."""
+
+    right: int = 0
+    wanted: int = 0
+    wrong: int = 0
+    frames: int = 0
+    cpu: float = 0.0
+    overlaps: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    score: Score = field(default_factory=Score)
+
+    def row(self, name: str) -> str:
+        recall, wrong = 100 * self.right / self.wanted, 1000 * self.wrong / self.frames
+        late = f"{1000 * float(np.mean(self.late)):.0f}" if self.late else ""
+        known = (
+            f"{100 * self.score.right / self.score.total:.2f} | {self.score.switches}" if self.score.total else " | "
+        )
+        overlap = float(np.median(self.overlaps))
+        cpu = 1000 * self.cpu / self.frames
+        return f"| {name} | {recall:.2f} | {wrong:.1f} | {overlap:.3f} | {late} | {known} | {cpu:.1f} |"
+
+
+def look(frames: Iterable[Frame], every: float, classifier: Classifier, found: Found) -> list[list[Observation]]:
+    """The observations in each frame."""
+    observe.SEARCH_EVERY = every
+    frames = list(frames)
+    with observe.Observer(classifier) as observer:
+        begun = time.process_time()
+        seen = [observations or [] for _, observations in observer.observe(frames)]
+    found.cpu += time.process_time() - begun
+    found.frames += len(frames)
+    return seen
+
+
+def painted(film: Film) -> Iterator[Frame]:
+    heads = people()
+    for n in range(len(film.places)):
+        picture = ArrayPicture(np.ascontiguousarray(paint(film, n, heads)[:, :, ::-1]))
+        yield Frame(n, n / RATE, picture, 1 / RATE)
+
+
+def match(seen: Sequence[Observation], boxes: Sequence[Box], found: Found) -> list[tuple[int, Observation]]:
+    """Which of ``boxes`` each observation is; counts the others."""
+    pairs = []
+    free = set(range(len(boxes)))
+    for one in seen:
+        best = max(free, key=lambda i: one.face.box.iou(boxes[i]), default=None)
+        if best is None or one.face.box.iou(boxes[best]) < 0.5:
+            found.wrong += 1
+            continue
+        free.discard(best)
+        found.overlaps.append(one.face.box.iou(boxes[best]))
+        pairs.append((best, one))
+    found.right += len(pairs)
+    found.wanted += len(boxes)
+    return pairs
+
+
+def made_up(seeds: int, classifier: Classifier) -> None:
+    """Compare with the truth."""
+    ways = {name: Found() for name in WAYS}
+    for makers in SCENES.values():
+        for film in [make(seed) for make in makers for seed in range(seeds)]:
+            for name, every in WAYS.items():
+                found, first, sightings = ways[name], {}, []
+                for n, seen in enumerate(look(painted(film), every, classifier, found)):
+                    places = film.places[n]
+                    pairs = match(seen, [true_box(place) for place in places], found)
+                    sightings.append([((places[i].who, places[i].part), one.face_id) for i, one in pairs])
+                    for i, _ in pairs:
+                        first.setdefault((places[i].who, places[i].part), n)
+                found.score.add(sightings)
+                began: dict[tuple[int, int], int] = {}
+                for n, places in enumerate(film.places):
+                    for place in places:
+                        began.setdefault((place.who, place.part), n)
+                found.late += [(n - began[who]) / RATE for who, n in first.items()]
+    for name, found in ways.items():
+        print(found.row(name))
+
+
+def real(film: Path, classifier: Classifier) -> None:
+    """Compare with what is found by searching every frame."""
+    boxes: list[list[Box]] = []
+    for name, every in WAYS.items():
+        found = Found()
+        with VideoReader(film) as reader:
+            frames = (frame for frame in reader.frames() if (frame.time or 0.0) < LONGEST)
+            for n, seen in enumerate(look(frames, every, classifier, found)):
+                if every == WAYS["every frame"]:
+                    boxes.append([one.face.box for one in seen])
+                match(seen, boxes[n], found)
+        print(found.row(f"{film.name}: {name}") if found.wanted else f"| {film.name}: {name} | no face |")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--film", type=Path, nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, default=2, help="made-up films per scene")
+    given = parser.parse_args()
+    classifier = Classifier.load()
+    print(
+        "| searched | recall % | false boxes in 1000 frames | overlap, median | first seen after, ms | IDF1 % |", end=""
+    )
+    print(f" identity switches | CPU ms a frame |\n|---|{'---|' * 7}")
+    for film in given.film:
+        real(film, classifier)
+    if not given.film:
+        made_up(given.seeds, classifier)
+
+
+if __name__ == "__main__":
+    main()

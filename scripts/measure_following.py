@@ -98,7 +98,8 @@ def made_up(seeds: int, classifier: Classifier) -> None:
     for makers in SCENES.values():
         for film in [make(seed) for make in makers for seed in range(seeds)]:
             for name, every in WAYS.items():
-                found, first, sightings = ways[name], {}, []
+                found, sightings = ways[name], []
+                first: dict[tuple[int, int], int] = {}
                 for n, seen in enumerate(look(painted(film), every, classifier, found)):
                     places = film.places[n]
                     pairs = match(seen, [true_box(place) for place in places], found)

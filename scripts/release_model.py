@@ -2,8 +2,9 @@
 
     python scripts/release_model.py fer2013.csv --ferplus fer2013new.csv --work release
 
-Each network learns from the labels and from the answers of those before it; the last one is the model. Interrupted at any moment, the same command goes on. The weights of networks that were trained before lie in
-scripts/networks; they are taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
+Each network learns from the labels and from the answers of those before it; the last one is the model. Interrupted at
+any moment, the same command goes on. The weights of networks that were trained before lie in scripts/networks; they are
+taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
 """
 
 from __future__ import annotations

@@ -221,8 +221,7 @@ def _found(frames: Sequence[Frame], detector: FaceDetector) -> Iterator[Sequence
     last: tuple[int, Sequence[Found]] = -1, []
     for frame in frames:
         number = stretch(frame.time or 0.0)
-        faces = detector.follow(frame.picture, last[1]) if number == last[0] else None
-        last = number, detector.detect(frame.picture, still=False) if faces is None else faces
+        last = number, detector.find(frame.picture, last[1] if number == last[0] else None)
         yield last[1]
 
 

@@ -141,6 +141,15 @@ class FaceDetector:
         merged = _merged(found)
         return merged if len(merged) == len(faces) else None
 
+    def find(self, image: Picture | NDArray[np.uint8], known: Sequence[Found] | None) -> list[Found]:
+        """The faces of a film's frame, largest first: those ``known`` from the frame before, if all are still there.
+
+        Where it is None, or one of them is not found again, the whole picture is searched. Raises ValueError as
+        ``detect`` does.
+        """
+        faces = None if known is None else self.follow(image, known)
+        return self.detect(image, still=False) if faces is None else faces
+
     def _opened(self, image: Picture | NDArray[np.uint8]) -> Picture:
         if not self._finalizer.alive:
             raise ValueError("this detector is closed")

@@ -145,13 +145,10 @@ class Observer:
         mark = signature(frame.picture)
         if not frame.sampled:
             return _Looked(frame, mark, None, [])
+        known = None if before is None or before.ends_before(mark) else before.faces
         detector = self._detector()
-        faces = None
         with self._gate.shared():
-            if before and before.faces is not None and not before.ends_before(mark):
-                faces = detector.follow(frame.picture, before.faces)
-            if faces is None:
-                faces = detector.detect(frame.picture, still=False)
+            faces = detector.find(frame.picture, known)
         return _Looked(frame, mark, faces, self._crops(frame, faces))
 
     def _crops(self, frame: Frame, faces: Iterable[Face]) -> list[Gray]:
@@ -184,19 +181,19 @@ class Observer:
 class _Stretches:
     """Gives a film's frames to a pool: those between two searches one after another, the stretches side by side."""
 
-    def __init__(self, pool: ThreadPoolExecutor, find: Callable[[Frame, _Looked | None], _Looked]) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, find: Callable[..., _Looked]) -> None:
         self._pool, self._find = pool, find
         self._number: int | None = None
         self._before: Future[_Looked]
 
     def __call__(self, frame: Frame) -> Future[_Looked]:
         if not frame.sampled:
-            return self._pool.submit(self._find, frame, None)
+            return self._pool.submit(self._find, frame)
         number = stretch(frame.time or 0.0)
-        if number != self._number:
-            self._number, self._before = number, self._pool.submit(self._find, frame, None)
-        else:
+        if number == self._number:
             self._before = then(self._pool, self._before, partial(self._find, frame))
+        else:
+            self._number, self._before = number, self._pool.submit(self._find, frame)
         return self._before
 
 

@@ -45,10 +45,10 @@ def signature(picture: Picture) -> Signature:
 
 def is_another(before: Signature, now: Signature) -> bool:
     """Whether two frames running may be of two shots; unlike ``ShotDetector`` it looks at nothing but these two."""
-    contrasts = float(before.std()), float(now.std())
-    if min(contrasts) < _BLANK:
-        return max(contrasts) >= _BLANK
-    return _left_over((before - before.mean()) / contrasts[0], (now - now.mean()) / contrasts[1]) > _LEAST
+    first, second = _standard(before), _standard(now)
+    if first is None or second is None:
+        return first is not second
+    return _left_over(first, second) > _LEAST
 
 
 class ShotDetector:
@@ -60,10 +60,9 @@ class ShotDetector:
 
     def update(self, signature: Signature, time: float) -> bool:
         """Whether this frame is the first of a new shot; ``time`` in seconds must not fall. The first of all is not."""
-        contrast = float(signature.std())
-        if contrast < _BLANK:
+        now = _standard(signature)
+        if now is None:
             return False
-        now = (signature - signature.mean()) / contrast
         while len(self._lately) > 2 and self._lately[1][0] <= time - _FLASH:
             self._lately.popleft()
         left = min(_left_over(self._lately[i][1], now) for i in (-1, 0)) if self._lately else 0.0
@@ -76,6 +75,12 @@ class ShotDetector:
             self._left, self._time = left, time
         self._lately.append((time, now))
         return cut
+
+
+def _standard(signature: Signature) -> Signature | None:
+    """Any brightness and contrast brought to the same; None where it shows nothing."""
+    contrast = float(signature.std())
+    return None if contrast < _BLANK else (signature - signature.mean()) / contrast
 
 
 def _left_over(before: Signature, now: Signature) -> float:

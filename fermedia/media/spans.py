@@ -40,6 +40,10 @@ class FilmIndex:
     stamps: tuple[int, ...]
     keys: tuple[tuple[int, int, int], ...]
 
+    def key_before(self, number: int) -> int:
+        """The place in ``keys`` of the last one at or before a frame; -1 if there is none."""
+        return bisect_right(self.keys, number, key=lambda key: key[2]) - 1
+
 
 class SpanReader(VideoReader):
     """A video that is read in parts: one part for each reader."""
@@ -120,7 +124,7 @@ class SpanReader(VideoReader):
 
         From the one before that, if ``first`` is a key frame and interlaced.
         """
-        key = bisect_right(index.keys, first, key=lambda key: key[2]) - 1
+        key = index.key_before(first)
         if key < 0:
             raise SeamError("no key frame before the span")
         frames = self._expected(index, key)

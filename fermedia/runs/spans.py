@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
@@ -314,7 +313,7 @@ def _divided(index: FilmIndex, numbers: range, time_of: Callable[[int], float]) 
 
 def _together(index: FilmIndex, numbers: Sequence[int]) -> Iterator[list[int]]:
     """Rising numbers of frames, those together that are decoded from one key frame."""
-    for _, group in groupby(numbers, lambda number: bisect_right(index.keys, number, key=lambda key: key[2])):
+    for _, group in groupby(numbers, index.key_before):
         yield list(group)
 
 

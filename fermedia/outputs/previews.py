@@ -35,6 +35,9 @@ _STRONGER = 0.03
 #: Faces with pictures: those that were seen longest. Twice as many are remembered meanwhile.
 MOST_FACES = 100
 
+#: The picture of a film's own moment; those of its faces are named by ``_face_file``.
+_FILM = "film.jpg"
+
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
 
@@ -120,7 +123,7 @@ class Moment:
     @property
     def file(self) -> str:
         """The name of its picture; of two moments with one name the later stands for both."""
-        return "film.jpg" if self.box is None else f"{self.face_id}-{self.emotion}.jpg"
+        return _FILM if self.box is None else _face_file(self.face_id, self.emotion)
 
 
 class Moments:
@@ -159,8 +162,8 @@ class Moments:
 
     def chosen(self) -> list[Moment]:
         """The film's moment and those of its faces, who was seen longest first."""
-        names = [f"{face_id}-{emotion}.jpg" for face_id in self._longest() for emotion in EMOTIONS]
-        return [self.kept[name] for name in ("film.jpg", *names) if name in self.kept]
+        names = [_face_file(face_id, emotion) for face_id in self._longest() for emotion in EMOTIONS]
+        return [self.kept[name] for name in (_FILM, *names) if name in self.kept]
 
     def _keep(self, new: Sequence[Moment]) -> None:
         self.kept |= {moment.file: moment for moment in new}
@@ -214,12 +217,16 @@ class MomentPreviews(_Previews):
         self._rows.sort(key=lambda row: self._order[row.file])
 
 
+def _face_file(face_id: int | None, emotion: str | None) -> str:
+    return f"{face_id}-{emotion}.jpg"
+
+
 def _cut(moment: Moment, picture: Picture) -> tuple[Preview, bytes]:
     about = Preview(moment.file, moment.frame, moment.time, picture.width, picture.height)
     if moment.box is None:
         return about, _thumbnail(picture)
-    face = {"face_id": moment.face_id, "emotion": moment.emotion, "probability": moment.probability}
-    return replace(about, **face), _face(picture, moment.box)  # type: ignore[arg-type]
+    about = replace(about, face_id=moment.face_id, emotion=moment.emotion, probability=moment.probability)
+    return about, _face(picture, moment.box)
 
 
 def read_previews(folder: Path) -> list[Preview]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fermedia.pictures import ArrayPicture
 from fermedia.runs.demo import FACES, PORTRAITS
+from fermedia.types import Frame
 
 Image = NDArray[np.uint8]
 
@@ -86,6 +88,14 @@ def paint(film: Film, n: int, heads: list[Image]) -> Image:
         picture[:, int(film.bar[0]) : int(film.bar[1])] = (40, 50, 60)
     x, y = n * 37 % WIDTH, n * 23 % HEIGHT
     return np.clip(picture + _noise()[y : y + HEIGHT, x : x + WIDTH], 0, 255).astype(np.uint8)
+
+
+def frames(film: Film) -> Iterator[Frame]:
+    """The film's frames, painted one by one."""
+    heads = people()
+    for n in range(len(film.places)):
+        picture = ArrayPicture(np.ascontiguousarray(paint(film, n, heads)[:, :, ::-1]))
+        yield Frame(n, n / RATE, picture, 1 / RATE)
 
 
 # -- scenes -----------------------------------------------------------------------------------------------------------

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from made_up_films import RATE, SCENES, Film, paint, people
+from made_up_films import RATE, SCENES, frames
 from measure_tracking import Score, true_box
 
 from fermedia.media.video import VideoReader
-from fermedia.pictures import ArrayPicture
+from fermedia.options import Sampling
 from fermedia.types import Box, Frame, Observation
 from fermedia.vision import observe
 from fermedia.vision.classify import Classifier
@@ -56,23 +56,15 @@ class Found:
         return f"| {name} | {recall:.2f} | {wrong:.1f} | {overlap:.3f} | {late} | {known} | {cpu:.1f} |"
 
 
-def look(frames: Iterable[Frame], every: float, classifier: Classifier, found: Found) -> list[list[Observation]]:
+def look(frames: Sequence[Frame], every: float, classifier: Classifier, found: Found) -> list[list[Observation]]:
     """The observations in each frame."""
     observe.SEARCH_EVERY = every
-    frames = list(frames)
     with observe.Observer(classifier) as observer:
         begun = time.process_time()
         seen = [observations or [] for _, observations in observer.observe(frames)]
     found.cpu += time.process_time() - begun
     found.frames += len(frames)
     return seen
-
-
-def painted(film: Film) -> Iterator[Frame]:
-    heads = people()
-    for n in range(len(film.places)):
-        picture = ArrayPicture(np.ascontiguousarray(paint(film, n, heads)[:, :, ::-1]))
-        yield Frame(n, n / RATE, picture, 1 / RATE)
 
 
 def match(seen: Sequence[Observation], boxes: Sequence[Box], found: Found) -> list[tuple[int, Observation]]:
@@ -92,41 +84,42 @@ def match(seen: Sequence[Observation], boxes: Sequence[Box], found: Found) -> li
     return pairs
 
 
+def first_frames(people: Sequence[Sequence[tuple[int, int]]]) -> dict[tuple[int, int], int]:
+    """The first frame of each person in it."""
+    return {person: n for n in reversed(range(len(people))) for person in people[n]}
+
+
 def made_up(seeds: int, classifier: Classifier) -> None:
     """Compare with the truth."""
     ways = {name: Found() for name in WAYS}
     for makers in SCENES.values():
         for film in [make(seed) for make in makers for seed in range(seeds)]:
+            painted = list(frames(film))
+            people = [[(place.who, place.part) for place in places] for places in film.places]
+            began = first_frames(people)
             for name, every in WAYS.items():
                 found, sightings = ways[name], []
-                first: dict[tuple[int, int], int] = {}
-                for n, seen in enumerate(look(painted(film), every, classifier, found)):
-                    places = film.places[n]
-                    pairs = match(seen, [true_box(place) for place in places], found)
-                    sightings.append([((places[i].who, places[i].part), one.face_id) for i, one in pairs])
-                    for i, _ in pairs:
-                        first.setdefault((places[i].who, places[i].part), n)
+                for n, seen in enumerate(look(painted, every, classifier, found)):
+                    pairs = match(seen, [true_box(place) for place in film.places[n]], found)
+                    sightings.append([(people[n][i], one.face_id) for i, one in pairs])
                 found.score.add(sightings)
-                began: dict[tuple[int, int], int] = {}
-                for n, places in enumerate(film.places):
-                    for place in places:
-                        began.setdefault((place.who, place.part), n)
-                found.late += [(n - began[who]) / RATE for who, n in first.items()]
+                first = first_frames([[person for person, _ in frame] for frame in sightings])
+                found.late += [(n - began[person]) / RATE for person, n in first.items()]
     for name, found in ways.items():
         print(found.row(name))
 
 
 def real(film: Path, classifier: Classifier) -> None:
     """Compare with what is found by searching every frame."""
+    with VideoReader(film) as reader:
+        shown = list(reader.frames(Sampling(end=LONGEST)))
     boxes: list[list[Box]] = []
     for name, every in WAYS.items():
         found = Found()
-        with VideoReader(film) as reader:
-            frames = (frame for frame in reader.frames() if (frame.time or 0.0) < LONGEST)
-            for n, seen in enumerate(look(frames, every, classifier, found)):
-                if every == WAYS["every frame"]:
-                    boxes.append([one.face.box for one in seen])
-                match(seen, boxes[n], found)
+        for n, seen in enumerate(look(shown, every, classifier, found)):
+            if every == WAYS["every frame"]:
+                boxes.append([one.face.box for one in seen])
+            match(seen, boxes[n], found)
         print(found.row(f"{film.name}: {name}") if found.wanted else f"| {film.name}: {name} | no face |")
 
 

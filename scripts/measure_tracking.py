@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from made_up_films import HEIGHT, RATE, SCENES, WIDTH, Film, Place, paint, people
+from made_up_films import HEIGHT, RATE, SCENES, WIDTH, Film, Place, frames
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fermedia import FaceDetector
-from fermedia.pictures import ArrayPicture
 from fermedia.types import Box, Face, Picture
 from fermedia.vision.framing import crop_face
 from fermedia.vision.shots import ShotDetector, signature
@@ -113,9 +112,9 @@ class Looked:
 
 
 def watch(film: Film, seed: int, detector: FaceDetector | None) -> Iterator[Looked]:
-    heads, random, shots = people(), np.random.default_rng(seed), ShotDetector()
-    for n in range(len(film.places)):
-        picture = ArrayPicture(np.ascontiguousarray(paint(film, n, heads)[:, :, ::-1]))
+    random, shots = np.random.default_rng(seed), ShotDetector()
+    for n, frame in enumerate(frames(film)):
+        picture = frame.picture
         cut = shots.update(signature(picture), n / RATE)
         if detector is not None:
             pairs = detected(film, n, picture, detector)

@@ -47,7 +47,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
     def make() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
+            for item in () if stopped else items:
                 made.put((item, None, False))
                 room.acquire()
                 if stopped:
@@ -60,8 +60,8 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
             made.put((None, error, True))
 
     thread = Thread(target=make, name="ahead", daemon=True)
-    thread.start()
     try:
+        thread.start()  # within: Ctrl-C may come while it waits for the thread to begin
         while True:
             item, error, ended = made.get()
             if error is not None:
@@ -73,7 +73,8 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
     finally:
         stopped = True
         room.release()
-        thread.join()
+        if thread.is_alive():  # else it has ended, or is about to begin and will take nothing
+            thread.join()
 
 
 def in_order(

@@ -83,6 +83,33 @@ def test_ahead_that_is_given_up_stops_and_closes_its_source() -> None:
     assert running() == 0
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ahead_that_is_interrupted_as_it_starts_leaves_nothing_running(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come while the new thread has not begun yet, or when it already works."""
+    source, late = Source(10**9), threading.Event()
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            if moment == "after":
+                super().start()
+                settle(lambda: source.made)
+            else:
+                threading.Thread(target=lambda: (late.wait(), self.run())).start()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fermedia.threads.Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead(source.items(), 2))
+    late.set()
+    made = source.made
+    assert running() == 0
+    time.sleep(0.05)
+    assert source.made == made
+    assert source.closed == (moment == "after")
+
+
 def test_an_error_comes_out_after_what_was_made_before_it() -> None:
     source = Source(10, fails_at=5)
     items = ahead(source.items(), 2)

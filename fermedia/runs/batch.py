@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
-from fermedia.runs import derive
+from fermedia.runs import derive, interrupt
 from fermedia.runs.agenda import Task
 from fermedia.runs.execute import Executor, in_process
 from fermedia.runs.folder import RunFolder
@@ -131,9 +132,11 @@ def run_batch(
                 if outcome.finished:  # before, and whole; more may be asked for now
                     derive.derive(folder.place(outcome.key), outcome.key, options)
             if todo:  # else no model need be loaded
+                import_module("pandas")  # for the tables at the end, which must not take long after Ctrl-C
                 progress.begin({str(item.key): size(item.files) for item in todo})
                 with closing(executor(options, _tasks(folder, todo), progress)) as outcomes:
                     for outcome in outcomes:
+                        interrupt.check()  # else what it came to could stand as the item's failure
                         _check_room(out, outcome)
                         ledger.add(outcome)
                         progress.report(outcome)

@@ -8,21 +8,30 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock, Thread, current_thread, main_thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_interrupted = Event()
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if it has been raised before, and somebody made something else of it or nothing."""
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 @contextmanager
 def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM raises KeyboardInterrupt; what comes after it changes nothing.
 
-    When the exception arrives here, or ``seconds`` after the signal if it does not (a decoder that does not come back),
-    the process says the exception's text, or else ``how`` to go on, and ends with ``status`` at once: without taking
-    down the libraries, which an interruption may have left where they would crash. So only for work that a kill cannot
-    spoil. In another thread than the main one, which gets no signals, nothing is done.
+    When the exception arrives here, be it as another that somebody made of it, or ``seconds`` after the signal if it
+    does not (a decoder that does not come back), the process says the exception's text, or else ``how`` to go on, and
+    ends with ``status`` at once: without taking down the libraries, which an interruption may have left where they
+    would crash. So only for work that a kill cannot spoil. In another thread than the main one, which gets no signals,
+    nothing is done.
     """
     if current_thread() is not main_thread():
         yield
@@ -39,6 +48,7 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         os._exit(status)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        _interrupted.set()
         # What is raised where Python cannot pass it on would be shown; the time limit ends the process then.
         sys.unraisablehook = _nothing
         for number in _SIGNALS:
@@ -63,8 +73,12 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         signal.signal(number, stop)
     try:
         yield
-    except KeyboardInterrupt as error:
-        end(str(error) or how)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            end(str(error) or how)
+        if _interrupted.is_set():
+            end(how)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -29,6 +29,13 @@ def telling(*arguments: Any) -> None:
     serve(*arguments)
 
 
+def deaf(*arguments: Any) -> None:
+    """Gets what Ctrl-C in a terminal and a scheduler's end of a job send to all processes."""
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    telling(*arguments)
+
+
 def crashing(*arguments: Any) -> None:
     """Its decoder crashes over ``film 3.mp4``."""
     _over_a_film(lambda: os.kill(os.getpid(), signal.SIGSEGV))

@@ -9,6 +9,8 @@ import pickle
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,8 @@ from fermedia.runs.item import Engine
 from fermedia.runs.ledger import LEDGER, Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.forks import Forks, until
+
+ROOT = Path(__file__).parents[2]
 
 #: Code for a child that dies, as by ``kill -9`` or a power cut, when it comes to a step.
 _DIE = "import os, signal\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -255,6 +259,57 @@ def test_interrupted_and_continued(
     if sent == signal.SIGINT:
         assert forks.run("analyze", twenty, "--out", out)[0] == 3
         assert results(out) == results(undisturbed)
+
+
+#: A child that is interrupted in the middle of what makes something else of it, as the import of a library in C does:
+#: while the models are loaded, and while an item is worked on.
+_OTHERWISE = {
+    "models": "import fermedia.runs.execute as module\nname = 'Engine'\n",
+    "item": "import fermedia.runs.item as module\nname = 'VideoReader'\n",
+}
+_TURNED = """
+import os, signal, sys
+def turned(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(10**9): pass
+    except KeyboardInterrupt:
+        raise ImportError('initialization failed')
+setattr(module, name, turned)
+"""
+
+
+@pytest.mark.parametrize("where", _OTHERWISE)
+def test_an_interruption_that_comes_as_another_error_is_one_all_the_same(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, where: str
+) -> None:
+    out, film = tmp_path / "out", twenty / "film 1.mp4"
+    status, said = forks.run("analyze", film, "--out", out, before=_OTHERWISE[where] + _TURNED)
+    assert status == 130
+    assert len(said.splitlines()) == 1
+    assert said.startswith("fermedia: interrupted; ")
+    assert said.endswith("to go on, give the same command again\n")
+    assert forks.run("analyze", film, "--out", out)[0] == 0  # nothing stands there as failed
+    name = "items/film 1.mp4/timeline.csv"
+    assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+def test_ctrl_c_while_the_command_is_loaded() -> None:
+    """Everything the command is made of is there only after a while."""
+    code = (
+        "import sys, os, signal, time\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'fermedia.cli':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from fermedia.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 130
+    assert done.stderr == "fermedia: interrupted; nothing was begun, give the same command again\n"
 
 
 def test_what_does_not_come_back_is_ended_all_the_same(forks: Forks, twenty: Path, tmp_path: Path) -> None:

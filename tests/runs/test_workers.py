@@ -79,6 +79,16 @@ def test_results_are_the_same_however_many_work(forks: Forks, five: Path, alone:
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_signals_to_all_processes_are_the_drivers_to_hear(
+    forks: Forks, five: Path, alone: Path, tmp_path: Path
+) -> None:
+    status, said = forks.run("analyze", five, "--out", tmp_path / "out", "--workers", "2", before=before("deaf"))
+    assert status == 0, said
+    assert "Traceback" not in said
+    assert len(re.findall("WORKER", said)) == 2
+    assert results(tmp_path / "out") == results(alone)
+
+
 def test_a_crash_costs_its_item_which_is_tried_again_alone(
     forks: Forks, five: Path, alone: Path, tmp_path: Path
 ) -> None:

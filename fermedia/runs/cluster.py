@@ -7,7 +7,7 @@ is lost is done by another.
 
 from __future__ import annotations
 
-import os
+import faulthandler
 import secrets
 import signal
 import socket
@@ -46,9 +46,6 @@ _LOOKED_FOR = 20
 
 #: Seconds for which the cluster may keep us waiting at the door.
 _PATIENCE = 10.0
-
-#: What a job gives that took longer than its timeout.
-_LATE = "late"
 
 
 class Cluster:
@@ -109,13 +106,13 @@ class Cluster:
         except errors.OutOfMemoryError:
             outcome = agenda.died(job, "the process that worked on it was ended for want of memory")
         except errors.WorkerCrashedError:
-            outcome = agenda.died(job, "the process that worked on it crashed")
-        else:
-            if result == _LATE:
+            if _size(_sign(job)) > 0:
                 outcome = agenda.failed(job, f"took longer than {self._running.timeout:g} seconds")
             else:
-                progress.frames(job.task.key, expected, frames)
-                outcome = agenda.done(job, result)
+                outcome = agenda.died(job, "the process that worked on it crashed")
+        else:
+            progress.frames(job.task.key, expected, frames)
+            outcome = agenda.done(job, result)
         if outcome:
             yield outcome
 
@@ -197,27 +194,38 @@ def _look_around(
 
 
 def _do(options: AnalyzeOptions, job: Job, threads: int, timeout: float | None) -> tuple[Any, int | None, float]:
-    """A job's result, or ``_LATE``; and the frames that were expected (None if none were named) and done."""
+    """A job's result; and the frames that were expected (None if none were named) and done."""
     frames: list[tuple[int | None, float]] = []
-    results: list[Any] = []
-
-    def run() -> None:
-        try:
-            results.append(work(_engine(options, threads), job, lambda *told: frames.append(told)))
-        except BaseException as error:  # carried out below
-            results.append(error)
-
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
-    worker.join(timeout)
-    if not results:
-        # Nothing else ends what hangs; but first the answer has to go out.
-        threading.Timer(1.0, os._exit, (1,)).start()
-        return _LATE, None, 0.0
-    if isinstance(results[0], BaseException):
-        raise results[0]
+    engine = _engine(options, threads)
+    with _ended_after(timeout, _sign(job)):
+        result = work(engine, job, lambda *told: frames.append(told))
     expected = next((count for count, _ in frames if count), None)
-    return results[0], expected, sum(done for _, done in frames)
+    return result, expected, sum(done for _, done in frames)
+
+
+@contextmanager
+def _ended_after(timeout: float | None, sign: Path) -> Iterator[None]:
+    """End the process if what is within takes longer, having said in ``sign`` where it was.
+
+    At once, so that it gets no other job, and even if a library hangs that lets no Python run.
+    """
+    if timeout is None:
+        yield
+        return
+    with sign.open("w") as file:
+        faulthandler.dump_traceback_later(timeout, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    with suppress(OSError):
+        sign.unlink()
+
+
+def _sign(job: Job) -> Path:
+    """Holds something if the job's process was ended because it took too long; beside what it makes."""
+    staging = job.task.staging
+    return staging.with_name(f"{staging.name}-{job.step}-{job.span}.late")
 
 
 @lru_cache(maxsize=1)

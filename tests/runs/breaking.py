@@ -6,6 +6,7 @@ to do must be importable::
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -52,6 +53,17 @@ def hanging(*arguments: Any) -> None:
     """Its decoder never ends with ``film 3.mp4``."""
     _over_a_film(lambda: time.sleep(1000))
     telling(*arguments)
+
+
+def hanging_with_the_lock() -> None:
+    """In a process of a Ray cluster: says its number in a file, and never lets any Python run again."""
+
+    def hang() -> None:
+        with open(os.environ["FERMEDIA_TEST_HANGS"], "a") as file:
+            print(os.getpid(), file=file)
+        ctypes.PyDLL(None).sleep(1000)
+
+    _over_a_film(hang)
 
 
 def stillborn(*_: Any) -> None:

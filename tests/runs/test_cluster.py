@@ -6,6 +6,7 @@ It takes a minute to start a cluster and to load the models on its nodes.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from fermedia.runs.ledger import Ledger, Outcome
 from fermedia.runs.progress import Progress
 from tests.films import moving_faces, numbered, write_film
 from tests.runs.breaking import SPANS
+from tests.runs.forks import Forks, until
 from tests.runs.test_resume import results
+from tests.runs.test_workers import is_gone
 
 ray = pytest.importorskip("ray")
 
@@ -59,8 +62,14 @@ def divide() -> None:
     exec(SPANS, {})
 
 
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(tmp_path_factory.mktemp("logs")) as server:
+        yield server
+
+
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def nodes() -> Iterator[Any]:
     """Three nodes of one processor, and a head that has none."""
     from ray.cluster_utils import Cluster
 
@@ -70,19 +79,25 @@ def cluster() -> Iterator[Any]:
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     for _ in range(3):
         made.add_node(num_cpus=1, **small)
-    ray.init(
-        address=made.address,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"worker_process_setup_hook": divide},
-    )
     yield made
-    ray.shutdown()
     made.shutdown()
     if path is None:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = path
+
+
+@pytest.fixture
+def cluster(nodes: Any) -> Iterator[Any]:
+    """The same, and this process connected to it."""
+    ray.init(
+        address=nodes.address,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"worker_process_setup_hook": divide},
+    )
+    yield nodes
+    ray.shutdown()
 
 
 class Loses(Progress):
@@ -152,3 +167,57 @@ def test_without_a_cluster_one_line_says_so(films: Path, tmp_path: Path) -> None
             progress=progress,
             executor=executor(ray_address="127.0.0.1:1"),
         )
+
+
+def nodes_doing(what: str, **environment: str) -> str:
+    """Code before the command: a function of ``tests.runs.breaking`` or of this module begins each process of its."""
+    runtime = {"worker_process_setup_hook": what, "env_vars": environment}
+    return f"import functools, ray\nray.init = functools.partial(ray.init, runtime_env={runtime!r})\n"
+
+
+def on(nodes: Any) -> tuple[str, ...]:
+    return ("--executor", "ray", "--ray-address", nodes.address)
+
+
+DIVIDING = "tests.runs.test_cluster.divide"
+HANGING = "tests.runs.breaking.hanging_with_the_lock"
+
+
+def test_interrupted_and_continued(nodes: Any, forks: Forks, films: Path, expected: Path, tmp_path: Path) -> None:
+    """As it starts, over an item that hangs, and in the middle of a long film."""
+    out, hangs = tmp_path / "out", tmp_path / "hangs"
+    moments = [
+        (signal.SIGTERM, DIVIDING, lambda: list(out.glob(".working-*/probe"))),
+        (signal.SIGINT, HANGING, lambda: hangs.exists() and hangs.read_text()),
+        (signal.SIGTERM, DIVIDING, lambda: list(out.glob(".spans/*/look-001.npz"))),
+    ]
+    for sent, hook, moment in moments:
+        before = nodes_doing(hook, FERMEDIA_TEST_HANGS=str(hangs))
+        child = forks.start("analyze", films, "--out", out, *on(nodes), before=before)
+        until(moment, child)
+        child.kill(sent)
+        assert child.wait() == 130, child.said()
+        assert "Traceback" not in child.said()
+        assert child.said().strip().splitlines()[-1].endswith("to go on, give the same command again")
+        assert forks.run("status", out)[0] == 1
+    until(lambda: all(is_gone(int(number)) for number in hangs.read_text().split()), child)
+    status, said = forks.run("analyze", films, "--out", out, *on(nodes), before=nodes_doing(DIVIDING))
+    assert status == 3, said
+    assert results(out) == results(expected)
+    assert not list(out.glob(".*"))
+
+
+def test_what_takes_too_long_is_ended(nodes: Any, forks: Forks, films: Path, expected: Path, tmp_path: Path) -> None:
+    out, hangs = tmp_path / "out", tmp_path / "hangs"
+    before = nodes_doing(HANGING, FERMEDIA_TEST_HANGS=str(hangs))
+    status, said = forks.run("analyze", films, "--out", out, "--timeout", "10", *on(nodes), before=before)
+    assert status == 3, said
+    assert len(hangs.read_text().split()) == 1
+    assert all(is_gone(int(number)) for number in hangs.read_text().split())
+    (failure,) = Ledger.read(out).outcomes["film 3.mp4"].failures
+    assert (failure.stage, failure.error) == ("worker", "film 3.mp4: took longer than 10 seconds")
+    for name in ("film 0.mp4", "film 1.mp4", "film 2.mp4", "film 4.mp4", "film 5.mp4"):
+        timeline = f"items/{name}/timeline.csv"
+        assert (out / timeline).read_bytes() == (expected / timeline).read_bytes()
+    assert sum(outcome.finished for outcome in Ledger.read(out).outcomes.values()) == 6
+    assert not list(out.glob(".*"))

@@ -261,6 +261,41 @@ def test_interrupted_and_continued(
         assert results(out) == results(undisturbed)
 
 
+#: A child that hears Ctrl-C before or after the row of its third item is in the ledger's file, and still in that step.
+_WHILE_WRITING = """
+import os, signal
+first, count = os.write, 0
+def write(file, content):
+    global count
+    here = b'"row": "outcome"' in content
+    count += here
+    if here and count == 3 and {before}:
+        os.kill(os.getpid(), signal.SIGINT)
+    written = first(file, content)
+    if here and count == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return written
+os.write = write
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_interrupted_while_the_ledger_is_written(
+    forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, before: bool
+) -> None:
+    out, four = tmp_path / "out", sorted(twenty.glob("film 1*"))
+    status, said = forks.run("analyze", *four, "--out", out, before=_WHILE_WRITING.format(before=before))
+    assert status == 130
+    assert said.strip().splitlines()[-1].endswith("to go on, give the same command again")
+    assert "Traceback" not in said
+    assert len(Ledger.read(out).outcomes) == (2 if before else 3)
+    assert forks.run("analyze", *four, "--out", out)[0] == 0
+    found, whole = results(out), results(undisturbed)
+    items = [name for name in whole if name.startswith("items/film 1")]
+    assert {name: found[name] for name in items} == {name: whole[name] for name in items}
+    assert not list(out.glob(".*"))
+
+
 #: A child that is interrupted in the middle of what makes something else of it, as the import of a library in C does:
 #: while the models are loaded, and while an item is worked on.
 _OTHERWISE = {

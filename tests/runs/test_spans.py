@@ -25,8 +25,9 @@ from fermedia.runs.execute import in_process
 from fermedia.runs.progress import Progress
 from tests.films import moving_faces, read_number, write_film
 from tests.runs.breaking import SPANS, before
-from tests.runs.forks import Forks
+from tests.runs.forks import Forks, until
 from tests.runs.test_resume import _DIE, results
+from tests.runs.test_workers import is_gone, workers
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,25 @@ def test_several_workers_share_a_film(forks: Forks, films: Path, undisturbed: Pa
     assert results(out) == results(undisturbed)
     film = "items/long.mp4/annotated.mp4"
     assert (out / film).read_bytes() == (undisturbed / film).read_bytes()
+
+
+@pytest.mark.parametrize(("count", "waiting_for"), [("0", "film-000.nut"), ("2", "look-001.npz")])
+def test_interrupted_in_the_middle_of_a_film(
+    forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, count: str, waiting_for: str
+) -> None:
+    out, code, options = tmp_path / "out", SPANS + before("dividing"), ("--workers", count)
+    child = forks.start("analyze", films, "--out", out, *options, before=code)
+    until(lambda: list(out.glob(f".spans/*/{waiting_for}")), child)
+    child.kill(signal.SIGTERM)
+    assert child.wait() == 130, child.said()
+    assert child.said().strip().splitlines()[-1].endswith("to go on, give the same command again")
+    assert "Traceback" not in child.said()
+    assert list(out.glob(f".spans/*/{waiting_for}"))  # it is not done again
+    until(lambda: all(map(is_gone, workers(child))), child)
+    status, said = forks.run("analyze", films, "--out", out, *options, before=code)
+    assert status == 0, said
+    assert results(out) == results(undisturbed)
+    assert not list(out.glob(".*"))
 
 
 STEPS = {

@@ -89,7 +89,8 @@ class Totals:
             f"{self.finished} of {self.items} items{before}, {self.frames_analysed} frames analysed, "
             f"{self.frames_with_face} with a face, in {self.seconds:.1f} s; open {out / 'report.html'}"
         )
-        return text + (f"; {len(self.failures)} failures, see {out / 'failures.csv'}" if self.failures else "")
+        count = len(self.failures)
+        return text + (f"; {count} failure{'s' * (count > 1)}, see {out / 'failures.csv'}" if self.failures else "")
 
 
 def run_batch(

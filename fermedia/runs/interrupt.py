@@ -44,7 +44,8 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         ending.acquire()  # whoever is first
         sys.stderr.flush()
         if terminal is not None:
-            os.write(terminal, f"fermedia: interrupted; {text}\n".encode())
+            clear = "\r\x1b[K" if os.isatty(terminal) else ""  # a bar may stand there
+            os.write(terminal, f"{clear}fermedia: interrupted; {text}\n".encode())
         os._exit(status)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -61,8 +61,10 @@ class Progress:
         self._sizes = {key: max(1, size) for key, size in sizes.items()}
         self._since = self._said = time.monotonic()
         if self.terminal and not self.quiet:
-            form = "{percentage:3.0f}% |{bar}| {postfix[0]}"
-            self._bar = tqdm(total=_STEPS, bar_format=form, postfix=[""], leave=False, dynamic_ncols=True)
+            # Of one width, so that it does not jump with the text, whose end a narrow terminal cuts off.
+            form = "{percentage:3.0f}% |{bar:10}| {postfix[0]}"
+            text = f"{self.line()}, loading the models"
+            self._bar = tqdm(total=_STEPS, bar_format=form, postfix=[text], leave=False, dynamic_ncols=True)
 
     def frames(self, key: str, expected: int | None, done: float) -> None:
         """Frames of an item are done; ``expected`` is how many it has, said once."""
@@ -95,22 +97,22 @@ class Progress:
         self._show()
 
     def line(self) -> str:
-        """Items done of all, what is being worked on, frames a second, time left, failures so far."""
+        """Items done of all, failures so far, frames a second, time left, what is being worked on."""
         seconds = time.monotonic() - self._since
         parts = [f"{self._items} of {len(self._sizes)} items"]
+        if self._failures:
+            parts.append(f"{self._failures} failed")
+        if self._frames and seconds:
+            parts.append(f"{self._frames / seconds:.1f} frames/s")
+        share = self._share()
+        if share > _GUESSED:
+            parts.append(f"{tqdm.format_interval(int(seconds * (1 - share) / share))} left")
         if len(self._begun) == 1:
             ((key, begun),) = self._begun.items()
             name = key if len(key) <= 32 else "…" + key[-31:]
             parts.append(f"{name} {100 * begun.share:.0f}%" if begun.expected else name)
         elif self._begun:
             parts.append(f"{len(self._begun)} at work")
-        if self._frames and seconds:
-            parts.append(f"{self._frames / seconds:.1f} frames/s")
-        share = self._share()
-        if share > _GUESSED:
-            parts.append(f"about {tqdm.format_interval(int(seconds * (1 - share) / share))} left")
-        if self._failures:
-            parts.append(f"{self._failures} failed")
         return ", ".join(parts)
 
     def _share(self) -> float:

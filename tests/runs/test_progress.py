@@ -28,12 +28,12 @@ def test_one_line_says_how_far_all_of_it_is(clock: list[float]) -> None:
         progress.frames("a.mp4", 50, 0)
         clock[0] += 10
         progress.frames("a.mp4", None, 25)
-        assert progress.line() == "0 of 3 items, a.mp4 50%, 2.5 frames/s, about 01:10 left"
+        assert progress.line() == "0 of 3 items, 2.5 frames/s, 01:10 left, a.mp4 50%"
         progress.frames("b.mp4", 100, 0)
         progress.frames("b.mp4", None, 25)
-        assert progress.line() == "0 of 3 items, 2 at work, 5.0 frames/s, about 00:43 left"
+        assert progress.line() == "0 of 3 items, 5.0 frames/s, 00:43 left, 2 at work"
         progress.report(Outcome("a.mp4", "video", SOURCE, failures=(Failure("a.mp4", "open", "a.mp4: no film"),)))
-        assert progress.line() == "1 of 3 items, b.mp4 25%, 5.0 frames/s, about 00:22 left, 1 failed"
+        assert progress.line() == "1 of 3 items, 1 failed, 5.0 frames/s, 00:22 left, b.mp4 25%"
 
 
 def test_without_a_terminal_it_says_so_now_and_then(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,9 +46,9 @@ def test_without_a_terminal_it_says_so_now_and_then(clock: list[float], capsys: 
         progress.report(Outcome("a.mp4", "video", SOURCE, {"timeline.csv": 1}, 500, 500, 400, 400, 100.0))
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "0 of 1 items, a.mp4 15%, 5.0 frames/s, about 02:50 left",
-        "0 of 1 items, a.mp4 30%, 5.0 frames/s, about 02:20 left",
-        "0 of 1 items, a.mp4 45%, 5.0 frames/s, about 01:50 left",
+        "0 of 1 items, 5.0 frames/s, 02:50 left, a.mp4 15%",
+        "0 of 1 items, 5.0 frames/s, 02:20 left, a.mp4 30%",
+        "0 of 1 items, 5.0 frames/s, 01:50 left, a.mp4 45%",
         "[1/1] a.mp4: 500 frames, 400 with a face, 5.0 frames/s",
     ]
 

@@ -149,7 +149,7 @@ class RunOptions(Options):
     workers: int | None = _option(
         None,
         "Processes that share the work, each with several threads. If not given: half the processors, as far as the "
-        "memory goes (1.5 GB each); for a single input none, as with 0: then this process does it.",
+        "memory goes (2 GB each); for a single input none, as with 0: then this process does it.",
         _not_negative,
         metavar="N",
     )

@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                          made-up films of 640x360, 1280x720 and 1920x1080
     python scripts/benchmark.py --film FILM              a film of yours
+    python scripts/benchmark.py --worker-memory          only the peak memory of one worker, at three sizes
     python scripts/benchmark.py --memory                 peak memory at 1, 5 and 20 minutes as well (takes long)
     python scripts/benchmark.py --fer PYTHON             beside fer (PyPI), by an interpreter that has it installed
                                                          (with "opencv-contrib-python<5": its default detector needs it)
@@ -102,12 +103,16 @@ def main() -> None:
     parser.add_argument("--film", type=Path, help="measure this film")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the made-up films")
     parser.add_argument("--memory", action="store_true", help="also measure peak memory, at 1, 5 and 20 minutes")
+    parser.add_argument("--worker-memory", action="store_true", help="measure nothing but the peak memory of a worker")
     parser.add_argument("--detector", default="balanced", choices=("fast", "balanced", "thorough"))
     parser.add_argument("--fer", type=Path, metavar="PYTHON", help="an interpreter in whose environment fer is")
     arguments = parser.parse_args()
     print(f"{cores()} processors, {busy()} of them busy with something else at the start\n")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        if arguments.worker_memory:
+            worker_memory(work, arguments.seconds)
+            return
         films = [arguments.film] if arguments.film else [make_film(work, s, arguments.seconds) for s in SIZES]
         for film in films:
             table(film, work, arguments.detector)
@@ -302,11 +307,24 @@ def memory(film: Path, work: Path) -> None:
     print(f"## {film.name}: peak memory\n\n| minutes | MB |\n|---|---|")
     for minutes in (1, 5, 20):
         long = repeated(film, work / f"{minutes}-minutes.mp4", minutes * 60)
-        command = [sys.executable, "-m", "fermedia", "analyze", str(long), "--out", str(work / f"out-{minutes}")]
-        process = subprocess.Popen([*command, "--quiet"])
-        _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0, f"{' '.join(command)} ended with {status}"
-        print(f"| {minutes} | {usage.ru_maxrss / 1024:.0f} |", flush=True)
+        print(f"| {minutes} | {peak(long, work / f'out-{minutes}'):.0f} |", flush=True)
+
+
+def worker_memory(work: Path, seconds: float) -> None:
+    """Peak memory of one worker process, which has all processors to itself, with annotated films."""
+    print("| one worker, film of | MB |\n|---|---|")
+    for size in (SIZES[0], SIZES[-1], (3840, 2160)):
+        film = make_film(work, size, seconds)
+        print(f"| {size[0]}x{size[1]} | {peak(film, work / f'out-{size[0]}', '--workers', '1'):.0f} |", flush=True)
+
+
+def peak(film: Path, out: Path, *options: str) -> float:
+    """Megabytes that the largest process of a run of the command held at most."""
+    command = [sys.executable, "-m", "fermedia", "analyze", str(film), "--out", str(out), "--quiet", *options]
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"{' '.join(command)} ended with {status}"
+    return usage.ru_maxrss / 1024
 
 
 def repeated(film: Path, path: Path, seconds: float) -> Path:

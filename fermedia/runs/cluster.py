@@ -29,11 +29,12 @@ from fermedia.runs.execute import work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
+from fermedia.runs.workers import WORKER_MEMORY
 from fermedia.threads import keep_to
 from fermedia.vision.classify import Classifier
 
-#: Processors that a job asks for, if the nodes have as many, and bytes of memory.
-_CPUS, _MEMORY = 2, 1_500_000_000
+#: Processors that a job asks for, if the nodes have as many.
+_CPUS = 2
 
 #: Jobs handed to Ray for each that can be at work, so that no node has to wait for the driver.
 _AHEAD = 2
@@ -69,8 +70,10 @@ class Cluster:
             cpus = int(min(_CPUS, *(node["Resources"].get("CPU", 0) for node in nodes)))
             if cpus < 1:
                 raise WorkerError("--executor ray: a node of the cluster has no processor to give")
+            # No more than the smallest node has: Ray would wait for a larger one for ever.
+            memory = min(WORKER_MEMORY, *(node["Resources"].get("memory", WORKER_MEMORY) for node in nodes))
             at_once = sum(int(node["Resources"]["CPU"]) // cpus for node in nodes) * _AHEAD
-            remote = self._ray.remote(num_cpus=cpus, memory=_MEMORY, max_retries=0)(_do)
+            remote = self._ray.remote(num_cpus=cpus, memory=memory, max_retries=0)(_do)
             jobs: dict[Any, Job] = {}
             agenda = Agenda(chain(first, rest))
             try:

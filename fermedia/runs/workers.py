@@ -31,8 +31,9 @@ from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
 from fermedia.threads import cores, keep_to
 
-#: Bytes of memory that a worker may need: 0.5 GB for most films, 1.5 GB for 4K films and the largest photos.
-WORKER_MEMORY = 1_500_000_000
+#: Bytes of memory that a worker may need, with some to spare: an annotated film of 3840x2160 takes it to 1.6 GB, one of
+#: 1920x1080 to 0.7 GB (``scripts/benchmark.py --worker-memory``).
+WORKER_MEMORY = 2_000_000_000
 
 #: Seconds between two messages about frames.
 _TELL_EVERY = 0.2

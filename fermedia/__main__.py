@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    os.write(2, b"fermedia: interrupted; nothing was begun, give the same command again\n")
+    os.write(2, b"fermedia: interrupted; to go on, give the same command again\n")
     os._exit(130)
 
 

@@ -403,7 +403,7 @@ def main() -> None:
         click.echo(f"fermedia: a system library is missing ({error}); Debian, Ubuntu: {SYSTEM_LIBRARIES}", err=True)
         status = EXIT_FAILED
     except (KeyboardInterrupt, click.Abort) as error:  # click turns the one into the other
-        how = str(error.__cause__ or error)
-        click.echo(f"fermedia: interrupted{'; ' + how if how else ''}", err=True)
+        how = str(error.__cause__ or error) or "to go on, give the same command again"
+        click.echo(f"fermedia: interrupted; {how}", err=True)
         status = EXIT_INTERRUPTED
     sys.exit(status)

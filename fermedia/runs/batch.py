@@ -118,6 +118,8 @@ def run_batch(
     items = find_items(inputs, exclude=out, sequences=options.sequence_fps is not None)
     classifier = Classifier.load(options.model, options.labels)
     settings = made_with(options, classifier.sha256, classifier.labels, DETECTOR_FILES.values())
+    with interrupt.held():
+        import_module("pandas")  # for the tables at the end, which must not take long after Ctrl-C
     with RunFolder(out) as folder:
         ledger = folder.ledger
         todo = _plan(folder, items, settings, redo)
@@ -133,7 +135,6 @@ def run_batch(
                 if outcome.finished:  # before, and whole; more may be asked for now
                     derive.derive(folder.place(outcome.key), outcome.key, options)
             if todo:  # else no model need be loaded
-                import_module("pandas")  # for the tables at the end, which must not take long after Ctrl-C
                 progress.begin({str(item.key): size(item.files) for item in todo})
                 with closing(executor(options, _tasks(folder, todo), progress)) as outcomes:
                     for outcome in outcomes:

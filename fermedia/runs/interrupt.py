@@ -15,12 +15,24 @@ from typing import NoReturn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _interrupted = Event()
+_holding = Event()
 
 
 def check() -> None:
     """Raise KeyboardInterrupt if it has been raised before, and somebody made something else of it or nothing."""
     if _interrupted.is_set():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Within, an interruption waits for the end: of an import, which half done cannot be begun again."""
+    _holding.set()
+    try:
+        yield
+    finally:
+        _holding.clear()
+    check()
 
 
 @contextmanager
@@ -54,7 +66,8 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         sys.unraisablehook = _nothing
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not _holding.is_set():
+            raise KeyboardInterrupt
 
     def watch() -> None:
         # The bytes come even while the main thread is deep in a library, where the handler must wait.

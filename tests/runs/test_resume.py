@@ -329,6 +329,28 @@ def test_an_interruption_that_comes_as_another_error_is_one_all_the_same(
     assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
+def test_ctrl_c_while_libraries_are_loaded(twenty: Path, tmp_path: Path) -> None:
+    """What is half loaded must not be loaded again for the tables: it may crash."""
+    code = (
+        "import os, signal, sys, time\n"
+        "import fermedia.runs.batch\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pandas._libs':\n"
+        "            print('PANDAS')\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "assert 'pandas' not in sys.modules\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from fermedia.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "analyze", twenty / "film 1.mp4", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 130
+    assert done.stdout == "PANDAS\n"
+    assert done.stderr == "fermedia: interrupted; to go on, give the same command again\n"
+
+
 def test_ctrl_c_while_the_command_is_loaded() -> None:
     """Everything the command is made of is there only after a while."""
     code = (
@@ -344,7 +366,7 @@ def test_ctrl_c_while_the_command_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 130
-    assert done.stderr == "fermedia: interrupted; nothing was begun, give the same command again\n"
+    assert done.stderr == "fermedia: interrupted; to go on, give the same command again\n"
 
 
 def test_what_does_not_come_back_is_ended_all_the_same(forks: Forks, twenty: Path, tmp_path: Path) -> None:

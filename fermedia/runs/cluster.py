@@ -62,7 +62,7 @@ class Cluster:
         self._lost: Counter[Any] = Counter()
 
     def __call__(self, options: AnalyzeOptions, tasks: Iterable[Task], progress: Progress) -> Generator[Outcome]:
-        with self._connected():
+        with self._connected() as ours:
             rest = iter(tasks)
             first = list(islice(rest, _LOOKED_FOR))
             nodes = self._nodes()
@@ -86,9 +86,11 @@ class Cluster:
                     for ref in done:
                         yield from self._take(ref, jobs.pop(ref), agenda, progress)
             finally:
-                for ref in jobs:
+                # With the connection end its jobs, by a kill. Cancelling one by force at the moment when its answer
+                # comes would abort this process (ray 2.60.0, "Tried to complete task that was not pending").
+                for ref in () if ours else jobs:
                     with suppress(self._ray.exceptions.RayError):
-                        self._ray.cancel(ref, force=True)
+                        self._ray.cancel(ref)
 
     def _take(self, ref: Any, job: Job, agenda: Agenda, progress: Progress) -> Iterator[Outcome]:
         """A job has ended in one way or another."""
@@ -120,9 +122,10 @@ class Cluster:
             yield outcome
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _connected(self) -> Iterator[bool]:
+        """Be connected; gives whether this made the connection, and will end it."""
         if self._ray.is_initialized():
-            yield
+            yield False
             return
         on_main = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGTERM)
@@ -139,7 +142,7 @@ class Cluster:
         try:
             if on_main:
                 signal.signal(signal.SIGTERM, before)  # Ray takes it, and we end more promptly
-            yield
+            yield True
         finally:
             self._ray.shutdown()
 

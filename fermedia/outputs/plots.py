@@ -131,7 +131,7 @@ def plot_distribution(
         of_what = "share of the faces" if pictures else "share of the time"
         bar = Patch(facecolor=_FAINT, label=f"{of_what}, as the most probable")
         mark = Line2D([], [], marker="D", linestyle="", color=_INK, markersize=3, label="mean probability")
-        figure.legend(handles=[bar, mark], loc="outside lower left", ncols=2, frameon=False)
+        figure.legend(handles=[bar, mark], loc="outside lower left", ncols=min(2, columns), frameon=False)
     return figure
 
 

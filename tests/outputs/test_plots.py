@@ -67,6 +67,17 @@ def test_the_distribution_shows_what_the_summary_says() -> None:
     assert marks[EMOTIONS.index("happy")] == pytest.approx(0.75 * 0.9 + 0.25 * 0.2 / 6, abs=1e-6)
 
 
+@pytest.mark.parametrize("faces", [1, 2, 5])
+def test_nothing_of_the_distribution_is_cut_off(faces: int) -> None:
+    rows = [seen for n in range(faces) for seen in every(0.5, (0, 3, "happy", 0.9), face_id=n)]
+    figure = plot_distribution(film(rows))
+    figure.draw_without_rendering()
+    for words in figure.legends[0].get_texts():
+        box = words.get_window_extent()
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+
+
 def test_pictures_are_counted_together() -> None:
     table = film(every(1, (0, 3, "happy", 0.9), (3, 4, "sad", 0.9))).assign(timestamp=np.nan, source=list("abcd"))
     (axes,) = plot_distribution(table).axes

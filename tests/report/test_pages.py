@@ -320,6 +320,21 @@ def test_on_paper_there_is_ink_on_white_and_nothing_to_press(made: Made, browser
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_on_paper_the_table_is_as_wide_as_the_sheet_and_no_wider(browser: Browser, tmp_path: Path) -> None:
+    name = "the-first-interview-of-the-morning_camera-2_2026-11-24.mp4"
+    results = write_results(tmp_path, {name: film_timeline(4000, [(0, 4000)]), "album/photos": photo_timeline(30)})
+    write_report(results)
+    page = browser.open(results / "report.html")
+    page.set_viewport_size({"width": 794, "height": 1123})  # A4, and what lies between its margins of 14 mm
+    page.emulate_media(media="print")
+    page.evaluate("document.body.style.width = '688px'")
+    table = page.locator(".rows").bounding_box()
+    panel = page.locator(".panel", has=page.locator(".rows")).bounding_box()
+    assert table
+    assert panel
+    assert table["x"] + table["width"] < panel["x"] + panel["width"]
+
+
 def test_many_faces_and_pictures_come_in_parts(browser: Browser, tmp_path: Path) -> None:
     crowd = film_timeline(800, [(10 * n, 10 * n + 9) for n in range(80)])
     results = write_results(tmp_path, {"crowd.mp4": crowd, "album/photos": photo_timeline(1000)})

@@ -190,7 +190,7 @@ const fermedia = (() => {
 
   const optionFacts = (options) =>
     Object.entries(options).filter(([, value]) => value !== null)
-      .map(([name, value]) => [name.replaceAll("_", " "), value === true ? "yes" : value === false ? "no" : value]);
+      .map(([name, value]) => [name.replaceAll("_", " "), value === true ? "yes" : value === false ? "no" : value === "" || value.length === 0 ? "none" : value]);
 
   const footer = (version) =>
     document.body.append(el("footer", {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,9 @@ def _moment(preview: Preview) -> dict[str, Any]:
 
 
 def _media(media: dict[str, Any]) -> dict[str, Any]:
-    return {name: media.get(name) for name in ("width", "height", "average_rate", "codec", "audio")}
+    rate = media.get("average_rate")
+    shown = {name: media.get(name) for name in ("width", "height", "codec", "audio")}
+    return shown | {"average_rate": round(float(Fraction(rate)), 3) if rate else None}
 
 
 def _link(folder: Path, *parts: str) -> str | None:

@@ -31,7 +31,7 @@ def plot_confusion(confusion: Sequence[Sequence[int]], path: Path, title: str) -
     """The confusion matrix (7 rows of labels, 7 columns of answers): share of the row as colour, with its counts."""
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure, axes = _figure(7.4, 6.0, title)
+    figure, axes = _figure(7.8, 6.0, title)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else _INK

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from fermedia.training.metrics import (
     reliability,
     with_temperature,
 )
+from fermedia.training.plots import plot_confusion
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 from tests.fer import Made, agreeing_votes, draw_face, make_set, write_csv, write_folder, write_votes
@@ -198,6 +200,15 @@ def test_private_alone(private, tmp_path):
     assert f"chance alone gives {result['ece_by_chance']:.4f}" in text
     assert f"accuracy            {result['accuracy']:7.2%}   95 % interval" in text
     assert "(private 21)" in text
+
+
+def test_nothing_of_the_confusion_is_cut_off(tmp_path: Path) -> None:
+    counts = np.diag([310, 31, 73, 880, 395, 441, 1242])
+    plot_confusion(counts.tolist(), tmp_path / "confusion.png", "FER+ labels (most votes), 3,372 images")
+    with Image.open(tmp_path / "confusion.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    assert (pixels[:, :3] == 255).all()
+    assert (pixels[:, -3:] == 255).all()
 
 
 def test_repeats_of_training_images_are_left_out(tmp_path):

@@ -68,8 +68,9 @@ def main() -> None:
 
 def report(arguments: argparse.Namespace, frames: int, times: Times, starts: Times) -> None:
     """Print the times by who did the work, and the collection."""
-    print(f"{cores()} processors, by default {fitting()} workers; {arguments.films} films of {arguments.size},")
-    print(f"{frames} frames\n\n| who | start, s | work, s | frames a second | ratio | processor ms a frame |")
+    films, default = arguments.films, fitting(arguments.films)
+    print(f"{cores()} processors, by default {default} workers; {films} films of {arguments.size}, {frames} frames\n")
+    print("| who | start, s | work, s | frames a second | ratio | processor ms a frame |")
     print("|---|---|---|---|---|---|")
     work = {way: min(times[way])[0] - min(starts[way])[0] for way in times}
     cpu = {way: 1000 * (_least_cpu(times[way]) - _least_cpu(starts[way])) / frames for way in times}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -45,16 +46,20 @@ def executor(running: RunOptions) -> Executor:
         from fermedia.runs.cluster import Cluster
 
         return Cluster(running)
-    if running.workers == 0:
-        return in_process
-    if running.workers is None and running.timeout is None:
-        return _as_it_fits
-    return Workers(running.workers or fitting(), running.timeout)
+    if running.workers is None:
+        return partial(_as_it_fits, running.timeout)
+    return Workers(running.workers, running.timeout) if running.workers else in_process
 
 
-def fitting() -> int:
-    """How many workers suit this machine: half its processors, for each works in several threads, if memory allows."""
-    return max(1, min(cores() // 2, free_memory() // WORKER_MEMORY))
+def fitting(items: int) -> int:
+    """How many workers suit this machine and so many items.
+
+    One for each processor, if there are as many items: one film alone keeps three in four processors at work
+    (docs/performance.md). Fewer items are given more threads each, since a worker works in several. No more
+    than memory allows.
+    """
+    count = max(cores() // 2, min(cores(), items))
+    return max(1, min(count, free_memory() // WORKER_MEMORY))
 
 
 def free_memory() -> int:
@@ -70,11 +75,14 @@ def free_memory() -> int:
     return max(0, min(found))
 
 
-def _as_it_fits(options: AnalyzeOptions, tasks: Iterable[Task], progress: Progress) -> Generator[Outcome]:
-    """One task is done here, since all processors can work on it; several by as many workers as fit."""
+def _as_it_fits(
+    timeout: float | None, options: AnalyzeOptions, tasks: Iterable[Task], progress: Progress
+) -> Generator[Outcome]:
+    """One task is done here, unless it must be ended at a time; several by as many workers as fit."""
     rest = iter(tasks)
-    first = list(islice(rest, 2))
-    chosen: Executor = Workers(fitting()) if len(first) > 1 else in_process
+    first = list(islice(rest, cores()))
+    alone = len(first) <= 1 and timeout is None
+    chosen: Executor = in_process if alone else Workers(fitting(len(first)), timeout)
     yield from chosen(options, chain(first, rest), progress)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as PIL
 
+from fermedia.runs import workers as module
 from fermedia.runs.ledger import Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.breaking import before
@@ -160,3 +161,23 @@ def test_options_that_cannot_be_met(forks: Forks, five: Path, tmp_path: Path) ->
     assert status == 2
     assert said.strip() == "fermedia: --timeout needs a process that can be ended; give --workers 1 or more"
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("processors", "memory", "items", "count"),
+    [
+        (2, 24e9, 2, 2),
+        (8, 24e9, 2, 4),
+        (8, 24e9, 6, 6),
+        (8, 24e9, 100, 8),
+        (8, 5e9, 100, 2),
+        (1, 24e9, 9, 1),
+        (8, 0, 9, 1),
+    ],
+)
+def test_as_many_workers_as_processors_items_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, processors: int, memory: float, items: int, count: int
+) -> None:
+    monkeypatch.setattr(module, "cores", lambda: processors)
+    monkeypatch.setattr(module, "free_memory", lambda: int(memory))
+    assert module.fitting(items) == count

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from threading import Semaphore, Thread
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -75,6 +75,33 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
         room.release()
         if thread.is_alive():  # else it has ended, or is about to begin and will take nothing
             thread.join()
+
+
+class Behind(Generic[T]):
+    """Gives items to a function, in order, in a thread of its own that is at most ``depth`` of them behind.
+
+    What the function raises is raised by one of the next ``give``, or by ``finish``.
+    """
+
+    def __init__(self, function: Callable[[T], None], depth: int) -> None:
+        self._function, self._depth = function, depth
+        self._pool = ThreadPoolExecutor(1, "behind")
+        self._waiting: deque[Future[None]] = deque()
+
+    def give(self, item: T) -> None:
+        """Hand over an item; waits while ``depth`` others are not done."""
+        while len(self._waiting) >= self._depth:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._function, item))
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def stop(self) -> None:
+        """Leave out what has not been begun, and wait for what has."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def in_order(

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -266,6 +267,7 @@ def whole(film: Path, work: Path, preset: str, video: bool) -> Cost:
     """One item through the engine, start-up not counted."""
     item = MediaItem("video", PurePosixPath(film.name), film, (film,))
     cost = Cost()
+    import_module("pandas")  # which the command loads before it begins, too
     with Engine(AnalyzeOptions(video=video, detector=preset)) as engine:
         with measured(cost):
             result = engine.run(item, work / "staging", work / "place", lambda expected, done: None)

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from fermedia.threads import ahead, cores, in_order, then
+from fermedia.threads import Behind, ahead, cores, in_order, then
 
 
 @pytest.fixture
@@ -244,3 +244,52 @@ def test_then_does_not_hang_on_a_pool_that_is_closed() -> None:
     first.set_result(1)
     with pytest.raises(RuntimeError):
         after.result(timeout=10)
+
+
+def test_what_is_behind_is_done_in_order_and_waited_for() -> None:
+    done: list[int] = []
+    behind: Behind[int] = Behind(done.append, 2)
+    for number in range(50):
+        behind.give(number)
+        assert number - len(done) <= 2
+    behind.finish()
+    assert done == list(range(50))
+    behind.stop()
+
+
+def test_what_fails_behind_is_raised_and_the_rest_left_out() -> None:
+    begun: list[int] = []
+    failed = threading.Event()
+
+    def fail_at_three(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            failed.set()
+            raise RuntimeError("three")
+
+    behind: Behind[int] = Behind(fail_at_three, 2)
+    for number in range(4):
+        behind.give(number)
+    assert failed.wait(5)
+    with pytest.raises(RuntimeError, match="three"):
+        behind.finish()
+    behind.stop()
+    assert begun == [0, 1, 2, 3]
+
+
+def test_who_gives_up_waits_only_for_what_was_begun() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def slow(number: int) -> None:
+        begun.append(number)
+        go_on.wait(5)
+
+    behind: Behind[int] = Behind(slow, 4)
+    for number in range(4):
+        behind.give(number)
+    settle(lambda: begun)
+    threading.Timer(0.05, go_on.set).start()
+    behind.stop()
+    assert begun == [0]
+    assert go_on.is_set()

@@ -19,12 +19,16 @@ from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
 from fermedia.outputs.placing import Memory
+from fermedia.threads import Behind
 from fermedia.types import Frame, MediaInfo, Observation
 
 #: x264's quality: near to transparent for most films, at about the size of a phone's recording. The number of its
 #: threads changes the film, and so do its own choices by the processor (of which one, mbtree's for AVX2, reads memory
 #: that nobody wrote: small films then came out different from run to run). So neither follows the machine.
 QUALITY = {"crf": "20", "preset": "veryfast", "threads": "4", "x264-params": "cpu-independent=1"}
+
+#: Drawn frames that may wait for x264, which keeps no more than three in four of two processors at work by itself.
+_DRAWN_AHEAD = 4
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
@@ -67,9 +71,10 @@ class FilmWriter:
     """Writes one annotated film; a context manager and a sink.
 
     Every frame that is written appears once, at ``Frame.time - start`` seconds; frames that were not sampled carry the
-    last result. The film holds the span from ``start`` to ``end`` (seconds of the source as a player shows it), its
-    sound as well; without an ``end`` the sound goes on to its own end. Frames of an odd size get one more row or
-    column like their last. ``warning`` is one line about sound that could not be kept, else None.
+    last result. A thread encodes them while the next are drawn, so what fails shows a few frames later. The film holds
+    the span from ``start`` to ``end`` (seconds of the source as a player shows it), its sound as well; without an
+    ``end`` the sound goes on to its own end. Frames of an odd size get one more row or column like their last.
+    ``warning`` is one line about sound that could not be kept, else None.
 
     ``source`` is where the sound and the clock come from; None for a film made of numbered pictures, which has neither.
 
@@ -93,6 +98,7 @@ class FilmWriter:
         self._durations: dict[int, int] = {}
         self._written = 0
         self._film: av.container.OutputContainer | None = None
+        self._encoder = Behind(self._take, _DRAWN_AHEAD)
         self._source: av.container.InputContainer | None = None
         self._sound: Sound | None = None
 
@@ -123,7 +129,7 @@ class FilmWriter:
             copy = self._painter.paint(picture, observations)
             copy.pts = round((Fraction(frame.time) - self._start) / self._clock)
             copy.time_base = self._clock
-            self._hold(copy, frame.duration)
+        self._encoder.give((copy, frame.duration))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -131,11 +137,13 @@ class FilmWriter:
         complete = False
         try:
             if kind is None and self._film is not None:
+                self._encoder.finish()
                 with self._failures():
                     self._finish()
                     self._verify()
                 complete = True
         finally:
+            self._encoder.stop()
             if self._source is not None:
                 self._source.close()
             if not complete:
@@ -189,6 +197,11 @@ class FilmWriter:
         context.color_trc = picture.transfer or _UNSPECIFIED
         context.sample_aspect_ratio = Fraction(1)
         return stream
+
+    def _take(self, drawn: tuple[av.VideoFrame, float | None]) -> None:
+        """Encode a frame with its duration, in the encoder's thread."""
+        with self._failures():
+            self._hold(*drawn)
 
     def _hold(self, frame: av.VideoFrame, duration: float | None) -> None:
         """Keep a frame until the next one says how long it is shown, and encode the one before."""

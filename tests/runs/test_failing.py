@@ -131,13 +131,13 @@ def test_interrupted_at_any_moment(forks: Forks, films: Path, tmp_path: Path) ->
         child.kill(signal.SIGINT)
         status = child.wait()
         assert "Traceback" not in child.said()
-        if status == 0:
-            assert finished(out) == ["long.mp4"]
-            length *= 0.7  # the machine was busier before
+        assert status == 0 or "fermedia: interrupted; " in child.said()
+        assert status in (0, 130), child.said()
+        if finished(out):  # too late: not even the pages of the run need be there, but the item is whole
+            assert (out / "items/long.mp4/timeline.csv").read_bytes() == timeline
+            length *= 0.8
             continue
         assert status == 130, child.said()
-        assert "fermedia: interrupted; " in child.said()
-        assert finished(out) == []
         if hits % 4 == 0:
             assert forks.run("analyze", film, "--out", out, before=_LIMIT)[0] == 0
             assert (out / "items/long.mp4/timeline.csv").read_bytes() == timeline

@@ -9,18 +9,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import click
 
 import fermedia
 from fermedia.errors import FermediaError, UsageError
 from fermedia.files import printable
-from fermedia.options import AnalyzeOptions, Options, RunOptions, TrainOptions
+from fermedia.flags import FOLDER, flags
+from fermedia.options import AnalyzeOptions, RunOptions, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -28,76 +28,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 SYSTEM_LIBRARIES = "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
 
 _IN = click.Path(path_type=Path)
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-class Time(click.ParamType):
-    """Seconds, MM:SS or HH:MM:SS, each with decimals where wanted; gives seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse, or fail with one line."""
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            parts = [float(p) for p in value.split(":")]
-            if len(parts) > 3 or any(p < 0 for p in parts) or any(p >= 60 for p in parts[1:]):
-                raise ValueError
-        except ValueError:
-            self.fail(f"{value!r} is not a time; write seconds, MM:SS or HH:MM:SS", param, ctx)
-        return sum(p * 60**i for i, p in enumerate(reversed(parts)))
-
-
-class Names(click.ParamType):
-    """Names parted by commas; gives a tuple."""
-
-    name = "list"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Part; what the names mean is the option's own check."""
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(name.strip() for name in parts if name.strip())
-
-
-def _flat(_ctx: click.Context, _option: click.Parameter, values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """A list may be given at once or bit by bit: ``--export srt,vtt`` or ``--export srt --export vtt``."""
-    return tuple(dict.fromkeys(name for part in values for name in part))
-
-
-def _options(cls: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the flags of an option class."""
-    hints = get_type_hints(cls)
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for item in reversed(fields(cls)):
-            meta = item.metadata
-            kind: Any = {"time": Time(), "folder": _FOLDER, "list": Names()}.get(meta.get("kind", ""))
-            if meta.get("choices"):
-                kind = click.Choice(meta["choices"])
-            elif kind is None:
-                kind = next(t for t in (bool, int, float, str) if t in (hints[item.name], *_members(hints[item.name])))
-            flag = meta.get("flag") or "--" + item.name.replace("_", "-")
-            shown = item.default not in (None, ())
-            command = click.option(
-                flag,
-                item.name,
-                type=kind,
-                default=item.default,
-                help=meta["help"],
-                metavar=meta.get("metavar"),
-                show_default=shown,
-                multiple=meta.get("kind") == "list",
-                callback=_flat if meta.get("kind") == "list" else None,
-            )(command)
-        return command
-
-    return decorate
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return getattr(hint, "__args__", ())
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -111,14 +42,14 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, type=_IN)
-@click.option("--out", required=True, type=_FOLDER, help="Folder for the results.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for the results.")
 @click.option(
     "--redo",
     type=click.Choice(["failed", "all"]),
     help="Do again what is done: what failed, or everything (after a change of options, too).",
 )
-@_options(AnalyzeOptions)
-@_options(RunOptions)
+@flags(AnalyzeOptions)
+@flags(RunOptions)
 @click.option(
     "--participants",
     type=_FILE,
@@ -170,7 +101,7 @@ def analyze(
 
 
 @cli.command()
-@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.argument("out", type=FOLDER, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(out: Path, as_json: bool) -> int:
     """Show what the results of analyze in DIR hold: finished, failed, left, and the settings.
@@ -187,7 +118,7 @@ def status(out: Path, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("folders", nargs=-1, required=True, type=_FOLDER, metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @click.option("--out", required=True, type=_FILE, help="The table: FILE.csv or FILE.parquet.")
 @click.option(
     "--table",
@@ -212,7 +143,7 @@ def merge(folders: tuple[Path, ...], out: Path, table: str, quiet: bool) -> int:
 
 
 @cli.command()
-@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.argument("out", type=FOLDER, metavar="DIR")
 def report(out: Path) -> int:
     """Make the pages of the results in DIR again, from their tables alone: DIR/report.html and a page per item.
 
@@ -225,7 +156,7 @@ def report(out: Path) -> int:
 
 
 @cli.command()
-@click.argument("out", type=_FOLDER, metavar="DIR")
+@click.argument("out", type=FOLDER, metavar="DIR")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 def plot(out: Path, quiet: bool) -> int:
     """Draw figures of the results of analyze in DIR, as PNG and SVG.
@@ -243,7 +174,7 @@ def plot(out: Path, quiet: bool) -> int:
 
 
 @cli.command()
-@click.option("--out", type=_FOLDER, default="fermedia-demo", show_default=True, help="Folder for the results.")
+@click.option("--out", type=FOLDER, default="fermedia-demo", show_default=True, help="Folder for the results.")
 def demo(out: Path) -> int:
     """Make a short clip from public-domain portraits, analyse it, and say what to open."""
     from fermedia.runs.demo import run_demo
@@ -256,7 +187,7 @@ def demo(out: Path) -> int:
 
 @cli.command()
 @click.argument("data", type=_IN)
-@click.option("--out", required=True, type=_FOLDER, help="Folder for tables and pictures.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for tables and pictures.")
 def dataset(data: Path, out: Path) -> int:
     """Look at a FER-2013 data set: classes, samples, pixels, blanks, repeats.
 
@@ -271,17 +202,17 @@ def dataset(data: Path, out: Path) -> int:
 
 @cli.command()
 @click.argument("data", type=_IN)
-@click.option("--out", required=True, type=_FOLDER, help="Folder for the model; new, or with --resume.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for the model; new, or with --resume.")
 @click.option("--ferplus", type=_FILE, help="FER+ votes (ferplus_votes.csv or fer2013new.csv): a second head.")
 @click.option(
     "--teacher",
     "teachers",
-    type=_FOLDER,
+    type=FOLDER,
     multiple=True,
     help="Folder of a finished training: learn its answers beside the labels. May be given several times.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, with the options it began with.")
-@_options(TrainOptions)
+@flags(TrainOptions)
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -313,7 +244,7 @@ def train(
 
 @cli.command()
 @click.argument("data", type=_IN)
-@click.option("--model", type=_FOLDER, help="A trained model's folder; the one that ships if not given.")
+@click.option("--model", type=FOLDER, help="A trained model's folder; the one that ships if not given.")
 @click.option(
     "--split",
     type=click.Choice(["public", "private", "test", "train", "all"]),
@@ -333,7 +264,7 @@ def train(
     help="Images for --robustness, at most.",
 )
 @click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
-@click.option("--out", type=_FOLDER, help="Folder for the plots: confusion, reliability, robustness.")
+@click.option("--out", type=FOLDER, help="Folder for the plots: confusion, reliability, robustness.")
 def evaluate(
     data: Path,
     model: Path | None,

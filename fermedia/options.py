@@ -1,6 +1,6 @@
 """The options of a run. Each stands here once, with its default, its check and its help.
 
-The command line makes its flags from these fields (``fermedia.cli``), the Python interface its keyword
+The command line makes its flags from these fields (``fermedia.flags``), the Python interface its keyword
 arguments, and a run's record its ``options``.
 """
 

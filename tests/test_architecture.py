@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fermedia"
 
 #: A module may import from its own floor's row and from the rows above it here.
 FLOORS = (
-    {"types", "columns", "errors", "options", "files", "pictures", "threads"},
+    {"types", "columns", "errors", "options", "flags", "files", "pictures", "threads"},
     {"media", "vision"},
     {"outputs"},
     {"runs", "training"},
@@ -81,6 +82,15 @@ def test_imports_only_point_down() -> None:
             if not allowed:
                 wrong.append(f"{name} imports {target}")
     assert not wrong
+
+
+def test_no_two_modules_need_each_other() -> None:
+    trees = modules()
+    uses = {
+        name: {other for t in imported(tree) for other in trees if f"{t}.".startswith(f"fermedia.{other}.")}
+        for name, tree in trees.items()
+    }
+    assert list(TopologicalSorter(uses).static_order())  # CycleError names them
 
 
 def test_every_module_stands_on_a_floor() -> None:

@@ -25,11 +25,10 @@ from fermedia.errors import FermediaError, MissingExtraError, UsageError, Worker
 from fermedia.files import shown
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
-from fermedia.runs.execute import work
+from fermedia.runs.execute import WORKER_MEMORY, work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
-from fermedia.runs.workers import WORKER_MEMORY
 from fermedia.threads import keep_to
 from fermedia.vision.classify import Classifier
 

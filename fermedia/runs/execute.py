@@ -27,6 +27,10 @@ from fermedia.runs.spans import LongFilm
 #: what is no item's fault, as ModelError.
 Executor = Callable[[AnalyzeOptions, Iterable[Task], Progress], Generator[Outcome]]
 
+#: Bytes of memory that a worker may need, with some to spare: an annotated film of 3840x2160 takes it to 1.6 GB, one of
+#: 1920x1080 to 0.7 GB (``scripts/benchmark.py --worker-memory``).
+WORKER_MEMORY = 2_000_000_000
+
 
 def in_process(options: AnalyzeOptions, tasks: Iterable[Task], progress: Progress) -> Generator[Outcome]:
     """The executor that does one job after another, here."""

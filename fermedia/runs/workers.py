@@ -27,14 +27,10 @@ from typing import Any
 from fermedia.errors import FermediaError, WorkerError
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
-from fermedia.runs.execute import Executor, in_process
+from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
 from fermedia.threads import cores, keep_to
-
-#: Bytes of memory that a worker may need, with some to spare: an annotated film of 3840x2160 takes it to 1.6 GB, one of
-#: 1920x1080 to 0.7 GB (``scripts/benchmark.py --worker-memory``).
-WORKER_MEMORY = 2_000_000_000
 
 #: Seconds between two messages about frames.
 _TELL_EVERY = 0.2

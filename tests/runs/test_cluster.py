@@ -23,7 +23,7 @@ from fermedia.runs.progress import Progress
 from tests.films import moving_faces, numbered, write_film
 from tests.runs.breaking import SPANS
 from tests.runs.forks import Forks, until
-from tests.runs.test_resume import results
+from tests.runs.killing import results
 from tests.runs.test_workers import is_gone
 
 ray = pytest.importorskip("ray")
@@ -60,12 +60,6 @@ def expected(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def divide() -> None:
     """In each process of the cluster: short films are long ones."""
     exec(SPANS, {})
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
 
 
 @pytest.fixture

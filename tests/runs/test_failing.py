@@ -6,7 +6,6 @@ import csv
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +37,6 @@ STAGES = {
     "drawing": ("fermedia.outputs.video", "FramePainter", "paint"),
     "encoding": ("fermedia.outputs.video", "FilmWriter", "_encode"),
 }
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

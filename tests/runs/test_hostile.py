@@ -26,12 +26,6 @@ from tests.films import astronaut, numbered, write_film
 from tests.runs.forks import Forks
 
 
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
-
-
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
     """Four films."""

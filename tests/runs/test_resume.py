@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -11,11 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import av
 import pandas as pd
 import pytest
 from PIL import Image as PIL
@@ -29,11 +26,11 @@ from fermedia.runs.item import Engine
 from fermedia.runs.ledger import LEDGER, Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.forks import Forks, until
+from tests.runs.killing import DIE, killed_and_continued, killed_fifty_times, results
 
 ROOT = Path(__file__).parents[2]
 
-#: Code for a child that dies, as by ``kill -9`` or a power cut, when it comes to a step.
-_DIE = "import os, signal\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+#: Code for a child that dies when it comes to a step.
 STEPS = {
     "a film is being encoded": """
 from fermedia.outputs.video import FilmWriter
@@ -68,12 +65,6 @@ fermedia.runs.folder.cell = die
 
 
 @pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty items: films with a face and without, folders of pictures, a film that is none."""
     folder = tmp_path_factory.mktemp("twenty")
@@ -101,29 +92,6 @@ TABLES = {"summary.csv", "failures.csv", "data_dictionary.csv"}
 #: What every item's folder has.
 ITEM = {"timeline.csv", "item.json", "previews", "report.html", "report.js"}
 FILM = ITEM | {"annotated.mp4", "segments.csv"}
-
-
-def results(out: Path) -> dict[str, str]:
-    """Every file of the results but those for times, by its name: films as their frames, all else as its bytes."""
-    found = {}
-    for path in sorted(out.rglob("*")):
-        if path.is_file() and path.name not in (LEDGER, "run.json", "items.js"):
-            found[str(path.relative_to(out))] = _content(path)
-    return found
-
-
-def _content(path: Path) -> str:
-    digest = hashlib.sha256()
-    if path.suffix == ".mp4":
-        with av.open(str(path)) as film:
-            for frame in film.decode(video=0):
-                digest.update(f"{frame.pts} {frame.time_base}".encode() + frame.to_ndarray().tobytes())
-    elif path.name == "item.json":
-        record = json.loads(path.read_text())
-        digest.update(repr(record | {"seconds_taken": 0}).encode())
-    else:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def finished(out: Path) -> int:
@@ -159,7 +127,7 @@ def test_killed_at_a_step_and_continued(
     forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, step: str
 ) -> None:
     out, small = tmp_path / "out", sorted(twenty.glob("film 1*"))[:2]
-    kill = _DIE + STEPS[step]
+    kill = DIE + STEPS[step]
     assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == -signal.SIGKILL
     # A crash must not look like a result to a person either.
     for place in (out / "items").glob("*"):
@@ -179,32 +147,14 @@ def test_killed_at_a_step_and_continued(
     assert forks.run("status", out)[0] == 3
 
 
-def killed_and_continued(
-    forks: Forks, twenty: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float], *options: str
-) -> int:
-    """Run over the twenty until it ends, killed up to ``kills`` times; gives the number of kills that hit."""
-    hits = 0
-    while hits < kills:
-        child = forks.start("analyze", twenty, "--out", out, "--quiet", *options)
-        time.sleep(moments())
-        child.kill()
-        if child.wait() != -signal.SIGKILL:
-            break
-        hits += 1
-    else:
-        assert forks.run("analyze", twenty, "--out", out, *options)[0] == 3
-    assert results(out) == results(undisturbed)
-    assert not list(out.glob(".*"))
-    return hits
-
-
 def test_killed_at_random_moments_and_continued(forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path) -> None:
     """Five times; the moments differ from run to run, and are printed should it fail."""
     seed = random.randrange(10**6)
     print("seed", seed)
     chance = random.Random(seed)
     whole = json.loads((undisturbed / "run.json").read_text())["totals"]["seconds"]
-    killed_and_continued(forks, twenty, undisturbed, tmp_path / "out", 5, lambda: chance.uniform(0.1, 0.2 + whole / 5))
+    moments = partial(chance.uniform, 0.1, 0.2 + whole / 5)
+    killed_and_continued(forks, twenty, undisturbed, tmp_path / "out", 5, moments, status=3)
 
 
 @pytest.mark.slow
@@ -212,15 +162,8 @@ def test_killed_at_random_moments_and_continued(forks: Forks, twenty: Path, undi
 def test_killed_fifty_times(
     forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    chance = random.Random(5)
-    hits = rounds = 0
-    longest = 9.0 if options else 3.0  # workers have to start first
-    while hits < 50:
-        rounds += 1
-        out = tmp_path / str(rounds)
-        hits += killed_and_continued(
-            forks, twenty, undisturbed, out, 50 - hits, lambda: chance.uniform(0.0, longest), *options
-        )
+    moments = partial(random.Random(5).uniform, 0.0, 9.0 if options else 3.0)  # workers have to start first
+    killed_fifty_times(forks, twenty, undisturbed, tmp_path, moments, *options, status=3)
 
 
 #: A child that hears Ctrl-C again while it writes its tables.
@@ -559,7 +502,7 @@ def test_other_settings_are_refused_by_name_and_can_replace_all(forks: Forks, sm
     assert results(out) == before
     # Killed in the second item, between the renames of the old and of the new: what is not yet replaced stays.
     options = ["--every", "2", "--redo", "all"]
-    status, _ = forks.run("analyze", small, "--out", out, *options, before=_DIE + _DIE_BETWEEN)
+    status, _ = forks.run("analyze", small, "--out", out, *options, before=DIE + _DIE_BETWEEN)
     assert status == -signal.SIGKILL
     assert [str(p.parent.relative_to(out)) for p in sorted(out.glob("items/**/item.json"))] == [
         "items/a.mp4",

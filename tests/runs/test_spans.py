@@ -9,9 +9,8 @@ import json
 import math
 import random
 import signal
-import time
-from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -26,14 +25,8 @@ from fermedia.runs.progress import Progress
 from tests.films import moving_faces, read_number, write_film
 from tests.runs.breaking import SPANS, before
 from tests.runs.forks import Forks, until
-from tests.runs.test_resume import _DIE, results
+from tests.runs.killing import DIE, killed_and_continued, killed_fifty_times, results
 from tests.runs.test_workers import is_gone, workers
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +216,7 @@ def test_killed_at_a_step_and_continued(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, step: str
 ) -> None:
     out = tmp_path / "out"
-    assert forks.run("analyze", films, "--out", out, before=SPANS + _DIE + STEPS[step])[0] == -signal.SIGKILL
+    assert forks.run("analyze", films, "--out", out, before=SPANS + DIE + STEPS[step])[0] == -signal.SIGKILL
     kept = {path.name for path in out.glob(".spans/*/look-*.npz")}
     assert kept
     count = "import fermedia.runs.spans as s\nfirst = s.LongFilm._look\n"
@@ -243,7 +236,7 @@ def test_spans_of_a_film_that_has_changed_are_not_used(forks: Forks, films: Path
     folder.mkdir()
     film = folder / "long.mp4"
     film.write_bytes((films / "long.mp4").read_bytes())
-    die = SPANS + _DIE + STEPS["a span is being drawn"]
+    die = SPANS + DIE + STEPS["a span is being drawn"]
     assert forks.run("analyze", folder, "--out", tmp_path / "out", before=die)[0] == -signal.SIGKILL
     write_film(film, moving_faces(60, (240, 180)), options={"g": "12"})
     assert forks.run("analyze", folder, "--out", tmp_path / "out", before=SPANS)[0] == 0
@@ -251,32 +244,12 @@ def test_spans_of_a_film_that_has_changed_are_not_used(forks: Forks, films: Path
     assert results(tmp_path / "out") == results(tmp_path / "anew")
 
 
-def killed_and_continued(
-    forks: Forks, films: Path, undisturbed: Path, out: Path, kills: int, moments: Callable[[], float], *options: str
-) -> int:
-    """Run until it ends, killed up to ``kills`` times; gives the number of kills that hit."""
-    hits = 0
-    code = before("dividing") if options else SPANS
-    while hits < kills:
-        child = forks.start("analyze", films, "--out", out, "--quiet", *options, before=code)
-        time.sleep(moments())
-        child.kill()
-        if child.wait() != -signal.SIGKILL:
-            break
-        hits += 1
-    else:
-        status, said = forks.run("analyze", films, "--out", out, *options, before=code)
-        assert status == 0, said
-    assert results(out) == results(undisturbed)
-    assert not list(out.glob(".*"))
-    return hits
-
-
 def test_killed_at_random_moments_and_continued(forks: Forks, films: Path, undisturbed: Path, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print("seed", seed)
     chance = random.Random(seed)
-    killed_and_continued(forks, films, undisturbed, tmp_path / "out", 3, lambda: chance.uniform(0.2, 2.0))
+    moments = partial(chance.uniform, 0.2, 2.0)
+    killed_and_continued(forks, films, undisturbed, tmp_path / "out", 3, moments, before=SPANS)
 
 
 @pytest.mark.slow
@@ -284,12 +257,6 @@ def test_killed_at_random_moments_and_continued(forks: Forks, films: Path, undis
 def test_killed_fifty_times(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    chance = random.Random(7)
-    hits = rounds = 0
-    longest = 9.0 if options else 2.5  # workers have to start first
-    while hits < 50:
-        rounds += 1
-        out = tmp_path / str(rounds)
-        hits += killed_and_continued(
-            forks, films, undisturbed, out, 50 - hits, lambda: chance.uniform(0.0, longest), *options
-        )
+    moments = partial(random.Random(7).uniform, 0.0, 9.0 if options else 2.5)  # workers have to start first
+    code = before("dividing") if options else SPANS
+    killed_fifty_times(forks, films, undisturbed, tmp_path, moments, *options, before=code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,7 @@ from fermedia.runs.ledger import Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.breaking import before
 from tests.runs.forks import Child, Forks, until
-from tests.runs.test_resume import results
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("logs")) as server:
-        yield server
+from tests.runs.killing import results
 
 
 @pytest.fixture(scope="module")

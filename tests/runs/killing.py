@@ -72,21 +72,9 @@ def killed_and_continued(
     return hits
 
 
-def killed_fifty_times(
-    forks: Forks,
-    inputs: Path,
-    undisturbed: Path,
-    folder: Path,
-    moments: Callable[[], float],
-    *options: str,
-    before: str = "",
-    status: int = 0,
-) -> None:
-    """``killed_and_continued`` in folders below ``folder`` until fifty kills have hit."""
+def killed_fifty_times(folder: Path, killed: Callable[[Path, int], int]) -> None:
+    """``killed``, which is ``killed_and_continued`` for (out, kills), in folders below ``folder`` until fifty hit."""
     hits = rounds = 0
     while hits < 50:
         rounds += 1
-        out, left = folder / str(rounds), 50 - hits
-        hits += killed_and_continued(
-            forks, inputs, undisturbed, out, left, moments, *options, before=before, status=status
-        )
+        hits += killed(folder / str(rounds), 50 - hits)

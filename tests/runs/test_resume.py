@@ -163,7 +163,11 @@ def test_killed_fifty_times(
     forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     moments = partial(random.Random(5).uniform, 0.0, 9.0 if options else 3.0)  # workers have to start first
-    killed_fifty_times(forks, twenty, undisturbed, tmp_path, moments, *options, status=3)
+
+    def killed(out: Path, kills: int) -> int:
+        return killed_and_continued(forks, twenty, undisturbed, out, kills, moments, *options, status=3)
+
+    killed_fifty_times(tmp_path, killed)
 
 
 #: A child that hears Ctrl-C again while it writes its tables.

@@ -259,4 +259,8 @@ def test_killed_fifty_times(
 ) -> None:
     moments = partial(random.Random(7).uniform, 0.0, 9.0 if options else 2.5)  # workers have to start first
     code = before("dividing") if options else SPANS
-    killed_fifty_times(forks, films, undisturbed, tmp_path, moments, *options, before=code)
+
+    def killed(out: Path, kills: int) -> int:
+        return killed_and_continued(forks, films, undisturbed, out, kills, moments, *options, before=code)
+
+    killed_fifty_times(tmp_path, killed)

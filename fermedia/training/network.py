@@ -29,21 +29,24 @@ def build(
     width: float = 1.0,
     size: int | None = None,
     norm: type[layers.BatchNormalization] = layers.BatchNormalization,
+    convolution: type[layers.Conv2D] = layers.Conv2D,
 ) -> keras.Model:
     """The network from grey values to logits.
 
     Input: float32 (n, size, size, 1), 0..255; any size from 24 up when ``size`` is None. Output: a dictionary
-    with float32 logits (n, units) for each of ``heads``. ``norm`` is the kind of its batch normalisation.
+    with float32 logits (n, units) for each of ``heads``. ``norm`` and ``convolution`` are the kinds of
+    its layers: what they compute is the same, how quickly they learn is not.
     """
+    kinds = convolution, norm
     channels = [max(8, round(c * width / 8) * 8) for c in CHANNELS]
     inputs = keras.Input((size, size, 1), name="faces")
     x = layers.Rescaling(1 / PIXEL_STD, offset=-PIXEL_MEAN / PIXEL_STD, name="scale")(inputs)
-    x = _conv(x, channels[0], norm, "stem")
+    x = _conv(x, channels[0], kinds, "stem")
     for stage, count in enumerate(channels[1:], start=1):
         x = layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
-        x = _conv(x, count, norm, f"stage{stage}_conv1")
-        y = _conv(x, count, norm, f"stage{stage}_conv2")
-        y = _conv(y, count, norm, f"stage{stage}_conv3")
+        x = _conv(x, count, kinds, f"stage{stage}_conv1")
+        y = _conv(x, count, kinds, f"stage{stage}_conv2")
+        y = _conv(y, count, kinds, f"stage{stage}_conv3")
         x = layers.Add(name=f"stage{stage}_add")([x, y])
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     # The heads stay in float32 under mixed precision: their softmax needs it.
@@ -51,8 +54,9 @@ def build(
     return keras.Model(inputs, outputs, name="fermedia")
 
 
-def _conv(x: Any, filters: int, norm: type[layers.BatchNormalization], name: str) -> Any:
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
+def _conv(x: Any, filters: int, kinds: tuple[type[layers.Conv2D], type[layers.BatchNormalization]], name: str) -> Any:
+    convolution, norm = kinds
+    x = convolution(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
     # A short memory: the moving statistics must keep up with weights that still move fast.
     x = norm(momentum=0.9, epsilon=1e-4, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -259,9 +259,14 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # its data class asks for it
     spec.loader.exec_module(module)
     short = SMALL | {"epochs": 1, "augmentation": 1.3, "mixup": 0.2}
-    networks = {name: short | {"seed": seed, "copies": 2} for seed, name in enumerate(["one", "two", "three"])}
+    names = ("one", "two", "three")
+    networks = {
+        name: module.Recipe(short | {"seed": i, "copies": 2}, names[:i], names[1] if name == "three" else None)
+        for i, name in enumerate(names)
+    }
     monkeypatch.setattr(module, "NETWORKS", networks)
     monkeypatch.setattr(module, "STORE", tmp_path / "store")
     return module

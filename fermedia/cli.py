@@ -211,6 +211,9 @@ def dataset(data: Path, out: Path) -> int:
     multiple=True,
     help="Folder of a finished training: learn its answers beside the labels. May be given several times.",
 )
+@click.option(
+    "--start", type=FOLDER, help="Folder of a finished training: begin with its weights and its width, not random ones."
+)
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, with the options it began with.")
 @flags(TrainOptions)
 @click.pass_context
@@ -220,6 +223,7 @@ def train(
     out: Path,
     ferplus: Path | None,
     teachers: tuple[Path, ...],
+    start: Path | None,
     resume: bool,
     **options: Any,
 ) -> int:
@@ -237,8 +241,7 @@ def train(
         given = {
             k: v for k, v in options.items() if ctx.get_parameter_source(k) is not click.core.ParameterSource.DEFAULT
         }
-        chosen = given if resume else options
-        click.echo(train_model(data, out, chosen, ferplus=ferplus, teachers=teachers, resume=resume))
+        click.echo(train_model(data, out, given, ferplus=ferplus, teachers=teachers, start=start, resume=resume))
     return 0
 
 

@@ -2,9 +2,9 @@
 
     python scripts/release_model.py fer2013.csv --ferplus fer2013new.csv --work release
 
-Each network learns from the labels and from the answers of those before it; the last one is the model. Interrupted at
-any moment, the same command goes on. The weights of networks that were trained before lie in scripts/networks; they are
-taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
+A network may learn from the answers of others beside the labels, and begin with the weights of one; the last one is the
+model. Interrupted at any moment, the same command goes on. The weights of networks that were trained before lie in
+scripts/networks; they are taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,23 @@ from fermedia.training.checkpoint import CHECKPOINT, HISTORY
 from fermedia.training.session import train_model
 from fermedia.training.teachers import WEIGHTS
 
-#: The options of each network, in order, by its name; all else is the defaults of this version. At the moment it is one
-#: that learns from the labels alone. What others reached is in models/emotion/experiments.csv.
-NETWORKS: dict[str, dict[str, Any]] = {
-    "four": {"epochs": 80, "seed": 5, "augmentation": 1.3, "mixup": 0.2, "width": 1.5},
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is made: fields of ``TrainOptions``, and the names of networks before it."""
+
+    options: dict[str, Any]
+    teachers: tuple[str, ...] = ()
+    start: str | None = None  #: whose weights it begins with
+
+
+#: In order, by name; all else is the defaults of this version. What others reached: models/emotion/experiments.csv.
+NETWORKS: dict[str, Recipe] = {
+    "four": Recipe({"epochs": 80, "seed": 5, "augmentation": 1.3, "mixup": 0.2, "width": 1.5}),
 }
+
+#: Trains into a folder, with these options, teachers' folders, and the folder to start with.
+Train = Callable[[Path, dict[str, Any], list[Path], Path | None], None]
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
 STORE = Path(__file__).resolve().parent / "networks"
@@ -55,34 +68,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, default=MODELS, help="where the model goes (default: models/emotion)")
     given = parser.parse_args(arguments)
 
-    def train(out: Path, options: dict[str, Any], teachers: Sequence[Path]) -> None:
-        resume = (out / CHECKPOINT).is_file()
-        print(train_model(given.data, out, options, ferplus=given.ferplus, teachers=teachers, resume=resume))
+    def train(out: Path, options: dict[str, Any], teachers: list[Path], start: Path | None) -> None:
+        made_of: dict[str, Any] = {"ferplus": given.ferplus, "teachers": teachers, "start": start}
+        print(train_model(given.data, out, options, **made_of, resume=(out / CHECKPOINT).is_file()))
 
     make_networks(train, given.work, None if given.from_nothing else STORE)
     publish(given.work / list(NETWORKS)[-1], given.to)
 
 
-def make_networks(
-    train: Callable[[Path, dict[str, Any], Sequence[Path]], None], work: Path, store: Path | None
-) -> list[Path]:
+def make_networks(train: Train, work: Path, store: Path | None) -> list[Path]:
     """The folders of all networks, after training those that are finished neither in ``store`` nor in ``work``.
 
     The last one is always made in ``work``, where all of its files are.
     """
-    folders: list[Path] = []
-    for name, options in NETWORKS.items():
+    folders: dict[str, Path] = {}
+    for name, recipe in NETWORKS.items():
         last = len(folders) == len(NETWORKS) - 1
         folder = work / name
         if store is not None and not last and (store / name / WEIGHTS).is_file():
             folder = store / name
         elif not (folder / WEIGHTS).is_file():
-            train(folder, options, folders)
+            teachers = [folders[teacher] for teacher in recipe.teachers]
+            train(folder, recipe.options, teachers, folders[recipe.start] if recipe.start else None)
         if store is not None and folder != store / name:
             copy(folder, store / name, KEPT)
             folder = store / name
-        folders.append(folder)
-    return folders
+        folders[name] = folder
+    return list(folders.values())
 
 
 def publish(trained: Path, to: Path) -> None:
@@ -98,8 +110,9 @@ def copy(trained: Path, to: Path, names: Sequence[str], path: str | None = None)
     card = json.loads((trained / "card.json").read_text(encoding="utf-8"))
     card["files"] = {name: entry for name, entry in card["files"].items() if name in names}
     card["dataset"]["ferplus"] = Path(card["dataset"]["ferplus"]).name
-    for teacher in card["dataset"].get("teachers", []):
-        teacher["path"] = Path(teacher["path"]).name
+    for other in [*card["dataset"].get("teachers", []), card["dataset"].get("start")]:
+        if other:
+            other["path"] = Path(other["path"]).name
     card["metrics"]["public"]["model"]["path"] = path or to.name
     write_json(to / "card.json", card)
     for name in names:

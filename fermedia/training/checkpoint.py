@@ -20,12 +20,12 @@ HISTORY = "history.csv"
 
 @dataclass
 class State:
-    """All that a later process needs to go on. Before the first epoch it has no arrays."""
+    """All that a later process needs to go on. Before the first epoch it has no arrays, or those it starts with."""
 
     options: dict[str, Any]
     data: dict[str, Any]
-    """``digest`` of the data set, ``ferplus`` (path or None) and ``ferplus_sha256``, and of each of ``teachers`` its
-    ``path`` and ``sha256``."""
+    """``digest`` of the data set, ``ferplus`` (path or None) and ``ferplus_sha256``, and ``path`` and ``sha256`` of
+    each of ``teachers`` and of ``start``, the network whose weights it began with (or None)."""
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)

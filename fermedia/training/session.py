@@ -16,7 +16,7 @@ from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
 from fermedia.training.fit import Trainer
-from fermedia.training.teachers import ANSWERS, Committee, load_teachers
+from fermedia.training.teachers import ANSWERS, WEIGHTS, Committee, load_teachers
 
 
 def train_model(
@@ -26,19 +26,25 @@ def train_model(
     *,
     ferplus: Path | None = None,
     teachers: Sequence[Path] = (),
+    start: Path | None = None,
     resume: bool = False,
 ) -> str:
     """Train on ``data`` into the folder ``out``; gives the closing line.
 
     ``options`` are fields of ``TrainOptions``, ``teachers`` folders that this left before (see
-    ``fermedia.training.teachers``). With ``resume`` all of them, and the votes, come from the checkpoint, and what is
-    given must agree with it. Raises UsageError, DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
+    ``fermedia.training.teachers``), ``start`` one whose weights are begun with instead of random ones. With ``resume``
+    all of them, and the votes, come from the checkpoint, and what is given must agree with it. Raises UsageError,
+    DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
     """
     state = _resumed(out, options, ferplus) if resume else None
     if state is None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: is not empty; add --resume to go on with it, or name another folder")
-        state = State(options=TrainOptions(**options).record(), data=_origin(ferplus))
+        state = _begun(options, ferplus, start)
+    elif start is not None and (sha256(start / WEIGHTS) if (start / WEIGHTS).is_file() else None) != (
+        state.data["start"] or {}
+    ).get("sha256"):
+        raise UsageError(f"{out} was not begun with --start {start}; leave that out, or train into another --out")
     committee = _committee(state, out, teachers)
     ferplus = Path(state.data["ferplus"]) if state.data["ferplus"] else None
     dataset = load(data, ("train", "public"), ferplus)
@@ -85,6 +91,22 @@ def _run(trainer: Trainer, out: Path) -> None:
     writer.close()
 
 
+def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
+    """The state before the first epoch; UsageError where the network to start with is another than this training's."""
+    data = _origin(ferplus) | {"start": None}
+    if start is None:
+        return State(options=TrainOptions(**options).record(), data=data)
+    (given,) = load_teachers([start])
+    chosen = TrainOptions(**{"width": given.width} | options)
+    if chosen.width != given.width:
+        raise UsageError(f"--start {start}: is a network of width {given.width:g}; leave --width out")
+    if ("ferplus" in given.heads) != (ferplus is not None):
+        advice = "leave --ferplus out" if ferplus else "give --ferplus"
+        raise UsageError(f"--start {start}: is a network with the heads {', '.join(given.heads)}; {advice}")
+    data["start"] = {"path": str(start.resolve()), "sha256": given.sha256}
+    return State(chosen.record(), data, arrays={"weights": given.weights, "average": given.weights})
+
+
 def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
     """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
     state = State.load(out / CHECKPOINT)
@@ -97,6 +119,7 @@ def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
     if ferplus is not None:
         state.data |= _origin(ferplus)
     state.data.setdefault("teachers", [])
+    state.data.setdefault("start", None)
     return state
 
 

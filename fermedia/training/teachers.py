@@ -74,7 +74,9 @@ def _load(folder: Path) -> Teacher:
             raise ModelError(f"{path}: was made by a newer fermedia (format {head['format']}); update this one")
         return Teacher(folder, sha256(path), list(head["heads"]), float(head["width"]), weights)
     except (FileNotFoundError, NotADirectoryError):
-        message = f"{folder}: is no teacher, it has no {WEIGHTS}; name a folder in which a training came to its end"
+        message = (
+            f"{folder}: is no trained network, it has no {WEIGHTS}; name a folder in which a training came to its end"
+        )
         raise ModelError(message) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise ModelError(f"{path}: is damaged ({error}); train or copy this teacher again") from error

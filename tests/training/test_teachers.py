@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -213,7 +214,7 @@ def test_what_does_not_belong_together_is_refused(
     out = shutil.copytree(student, tmp_path / "out")
     with pytest.raises(UsageError, match=r"was begun with other teachers \((good|other), (good|other)\)"):
         train_model(faces, out, {}, teachers=pair[:1], resume=True)
-    with pytest.raises(ModelError, match=r"data: is no teacher, it has no weights\.npz"):
+    with pytest.raises(ModelError, match=r"data: is no trained network, it has no weights\.npz"):
         cli(["train", str(faces), "--out", str(tmp_path / "new"), "--teacher", str(faces)], standalone_mode=False)
     assert not (tmp_path / "new").exists()
     # A checkpoint of before there were teachers.
@@ -242,13 +243,75 @@ def test_the_fast_normalisation_computes_what_keras_does() -> None:
     faces = rng.uniform(0, 255, (32, 40, 40, 1)).astype(np.float32)
     keras.utils.set_random_seed(0)
     plain = network.build(["fer2013"], 0.25)
-    fused = network.build(["fer2013"], 0.25, norm=fit.FusedNorm)
+    fused = network.build(["fer2013"], 0.25, norm=fit.FusedNorm, convolution=fit.QuickConvolution)
     fused.set_weights(plain.get_weights())
     for training in (True, False):
         one, other = (np.asarray(m(faces, training=training)["fer2013"]) for m in (plain, fused))
         np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-3)
     for a, b in zip(plain.weights, fused.weights, strict=True):
         np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=3e-3, atol=1e-4, err_msg=a.path)
+
+
+@pytest.mark.parametrize("side", [3, 5, 8, 9])
+def test_the_quick_convolution_learns_as_keras_does(side: int) -> None:
+    import keras
+    import tensorflow as tf
+
+    assert 8 * 8 <= fit.FEW_POSITIONS < 9 * 9  # so both ways are taken here
+    rng = np.random.default_rng(side)
+    picture = tf.constant(rng.normal(size=(4, side, side + 1 if side < 8 else side, 6)), tf.float32)
+    taught = tf.constant(rng.normal(size=(*picture.shape[:3], 10)), tf.float32)
+    gradients = []
+    for kind in (keras.layers.Conv2D, fit.QuickConvolution):
+        keras.utils.set_random_seed(1)
+        layer = kind(10, 3, padding="same", use_bias=False)
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            loss = tf.reduce_sum(layer(picture) * taught)
+        gradients.append(tape.gradient(loss, [picture, layer.kernel.value]))
+    for plain, quick in zip(*gradients, strict=True):
+        assert np.abs(plain).max() > 1
+        np.testing.assert_allclose(quick, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_can_begin_with_the_weights_of_another(
+    faces: Path, pair: list[Path], splits: tuple[Split, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes = faces.parent / "votes.csv"
+    good, other = pair
+    out = tmp_path / "out"
+    options = SMALL | {"epochs": 1, "learning_rate": 1e-6}
+    del options["width"]  # it is that of the start
+    train_model(faces, out, options, ferplus=votes, start=good)
+    (before,), state = load_teachers([good]), State.load(out / CHECKPOINT)
+    kernels = [i for i, w in enumerate(before.weights) if w.ndim > 1]
+    assert len(kernels) == 12
+    for i in kernels:  # the tiny steps leave them where they were, and they are none that chance made
+        np.testing.assert_allclose(state.arrays["weights"][i], before.weights[i], atol=1e-4)
+    assert state.options["width"] == SMALL["width"]
+    card = json.loads((out / "card.json").read_text())
+    assert card["dataset"]["start"] == {"path": str(good), "sha256": before.sha256}
+    with pytest.raises(UsageError, match=r"out was not begun with --start .*other; leave that out"):
+        train_model(faces, out, {}, start=other, resume=True)
+    with pytest.raises(UsageError, match=r"good: is a network of width 0\.125; leave --width out"):
+        train_model(faces, tmp_path / "new", {"width": 1.0}, ferplus=votes, start=good)
+    with pytest.raises(UsageError, match=r"good: is a network with the heads fer2013, ferplus; give --ferplus"):
+        train_model(faces, tmp_path / "new", {}, start=good)
+    with pytest.raises(UsageError, match=r"other: is a network with the heads fer2013; leave --ferplus out"):
+        train_model(faces, tmp_path / "new", {}, ferplus=votes, start=other)
+    with pytest.raises(ModelError, match="is no trained network"):
+        train_model(faces, tmp_path / "new", {}, start=faces)
+    assert not (tmp_path / "new").exists()
+
+    # Interrupted before its first epoch was finished, it still begins where it was told to.
+    again = tmp_path / "again"
+    monkeypatch.setattr(session, "_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
+        train_model(faces, again, options, ferplus=votes, start=good)
+    monkeypatch.undo()
+    train_model(faces, again, {}, start=good, resume=True)
+    for a, b in zip(state.arrays["weights"], State.load(again / CHECKPOINT).arrays["weights"], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture
@@ -280,7 +343,7 @@ def test_the_release_learns_from_the_networks_before_it_and_goes_on_where_it_was
     begun = []
 
     def train(data: Path, out: Path, *rest: Any, **more: Any) -> str:
-        begun.append((out.name, [t.name for t in more["teachers"]]))
+        begun.append((out.name, [t.name for t in more["teachers"]], more["start"] and more["start"].name))
         if len(begun) == 2:
             raise KeyboardInterrupt
         return train_model(data, out, *rest, **more)
@@ -290,7 +353,7 @@ def test_the_release_learns_from_the_networks_before_it_and_goes_on_where_it_was
     with pytest.raises(KeyboardInterrupt):
         script.main(call)
     script.main(call)
-    two, three = ("two", ["one"]), ("three", ["one", "two"])
+    two, three = ("two", ["one"], None), ("three", ["one", "two"], "two")
     assert begun == [two, three, three]
     script.main(call)  # nothing is left to do
     assert begun == [two, three, three]
@@ -303,6 +366,7 @@ def test_the_release_learns_from_the_networks_before_it_and_goes_on_where_it_was
     assert {p.name for p in to.iterdir()} == set(script.SHIPPED)
     expected = {t.folder.name: t.sha256 for t in load_teachers([store / "one", store / "two"])}
     assert {t["path"]: t["sha256"] for t in card["dataset"]["teachers"]} == expected
+    assert card["dataset"]["start"] == {"path": "two", "sha256": expected["two"]}
     assert card["training"]["options"]["seed"] == 2
     assert State.load(work / "three" / CHECKPOINT).epoch == 1
 
@@ -313,13 +377,13 @@ def test_the_release_can_be_made_from_nothing(script: ModuleType, tmp_path: Path
     (script.STORE / "one" / WEIGHTS).write_bytes(b"not looked at")
     asked = []
 
-    def train(out: Path, options: dict[str, Any], teachers: list[Path]) -> None:
-        asked.append((out, options["seed"], list(teachers)))
+    def train(out: Path, options: dict[str, Any], teachers: list[Path], start: Path | None) -> None:
+        asked.append((out, options["seed"], teachers, start))
 
     work = tmp_path / "work"
     assert script.make_networks(train, work, None) == [work / "one", work / "two", work / "three"]
     assert asked == [
-        (work / "one", 0, []),
-        (work / "two", 1, [work / "one"]),
-        (work / "three", 2, [work / "one", work / "two"]),
+        (work / "one", 0, [], None),
+        (work / "two", 1, [work / "one"], None),
+        (work / "three", 2, [work / "one", work / "two"], work / "two"),
     ]

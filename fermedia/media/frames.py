@@ -10,7 +10,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from fermedia.media import hdr
@@ -248,7 +248,8 @@ def _pulled(graph: av.filter.Graph) -> list[av.VideoFrame]:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """The display matrix as quarter turns and mirrors; angles between them are rounded."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    # Not frame.side_data: the frame would keep that, and that the frame, until some collection of garbage.
+    data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # its stub lacks it
     if not isinstance(data, SideData):
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).tolist()

@@ -53,6 +53,7 @@ class VideoReader:
         self.warning: str | None = None
         self._container: av.container.InputContainer
         self._started: bool
+        self._decoded: Iterator[av.VideoFrame]
         self._open()
 
     def __enter__(self) -> Self:
@@ -60,6 +61,9 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
+        self._decoded = iter(
+            ()
+        )  # what it was holds this reader: in a circle, decoder and frames would stay for a while
 
     def frames(self, sampling: Sampling | None = None) -> Iterator[Frame]:
         """The frames from ``start`` to before ``end`` in the order they are shown, each with a VideoPicture.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 from fractions import Fraction
@@ -9,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from fermedia.media.spans import SeamError, SpanReader
@@ -117,3 +119,28 @@ def test_pictures_that_refresh_bit_by_bit_have_one_beginning(tmp_path: Path) -> 
     )
     with pytest.raises(SeamError):
         in_parts(film, Sampling())
+
+
+def test_a_reader_that_is_left_keeps_no_frame(tmp_path: Path) -> None:
+    """Without the collection of garbage, which comes when it will: a decoder and its frames are many megabytes."""
+    path = write_film(tmp_path / "film.mp4", numbered(30), codec="libx264", **_H264)
+    with SpanReader(path) as reader:
+        index = reader.index()
+    del reader
+    gc.collect()
+    gc.disable()
+    try:
+        before = _frames_held()
+        for _ in range(3):
+            with SpanReader(path) as reader:
+                assert len(list(reader.part(index, range(13, 15), [True] * 2))) == 2
+            with VideoReader(path) as whole:
+                assert next(whole.frames()).index == 0
+            del reader, whole
+        assert _frames_held() == before
+    finally:
+        gc.enable()
+
+
+def _frames_held() -> int:
+    return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())

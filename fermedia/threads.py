@@ -7,10 +7,12 @@ goes on behind the back of a caller who has given up.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import Generic, TypeVar
@@ -33,6 +35,12 @@ def keep_to(count: int) -> None:
     """Use no more processors than so many from now on, because others work beside this process."""
     global _kept
     _kept = max(1, count)
+
+
+def give_back_memory() -> None:
+    """Hand what is free to the system. glibc keeps much of what decoders and threads that are gone have used."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T]:

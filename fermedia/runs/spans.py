@@ -42,7 +42,7 @@ from fermedia.runs.item import AHEAD, Engine, ItemResult, OnFrames, plain
 from fermedia.runs.ledger import Failure
 from fermedia.runs.packed import Found, Unseen, load, pack_found, pack_seen, save, unpack_found, unpack_seen
 from fermedia.runs.source import Source
-from fermedia.threads import ahead
+from fermedia.threads import ahead, give_back_memory
 from fermedia.types import Box, Frame, MediaInfo
 from fermedia.vision.observe import Seen, followed
 from fermedia.vision.smooth import steadied
@@ -108,6 +108,8 @@ class LongFilm:
                 self._join(plan, result)
         except SeamError:  # the others' files stay, for they are still at work
             return Split((), Job(self._task, "whole"))
+        finally:
+            give_back_memory()
         return None
 
     def source(self) -> Source:
@@ -228,6 +230,7 @@ class LongFilm:
             with film:
                 film.join([self._file("film", n) for n in spans], known["duration"])
             result.seconds += sum(json.loads(self._drawn(n).read_text())["seconds"] for n in spans)
+            give_back_memory()
             if film.warning:
                 text = f"{shown(self._path)}: {film.warning}"
                 result.failures.append(Failure(self._task.key, "sound", text))
@@ -246,6 +249,7 @@ class LongFilm:
                 with SpanReader(self._path) as reader:
                     for frame in reader.part(plan.index, part, [True] * len(part)):
                         previews.write(frame)
+                give_back_memory()
 
     # -- their files ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from threading import enumerate as running
 
 import cv2
 import numpy as np
@@ -298,6 +299,14 @@ def test_two_detectors_in_two_threads_see_what_each_sees_alone(detector: FaceDet
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(work, ([0, 1] * 3, [1, 0] * 3)))
     assert results == [[True] * 6] * 2
+
+
+def test_a_detector_looks_in_its_caller_s_thread() -> None:
+    """mediapipe itself starts a thread for each network; should a newer one do so in another way, this tells."""
+    before = set(running())
+    with FaceDetector() as made:
+        assert len(made.detect(bgr(scene((640, 480), [(320, 240, 150)])[0]))) == 1
+        assert set(running()) <= before
 
 
 def test_a_closed_detector_says_so() -> None:

@@ -201,6 +201,7 @@ class TrainOptions(Options):
         "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.",
         _share_or_0,
     )
+    ferplus_balance: float = _option(0.25, "The same for the crowd's head, whose answers lose more by it.", _share_or_0)
     precision: str = _option(
         "auto",
         "Arithmetic of the training; auto takes bfloat16 where the processor has it.",

@@ -74,9 +74,10 @@ def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
         probabilities = Classifier.load(model, head).predict(agreed.images)
         logits[head] = np.log(np.clip(probabilities, 1e-12, None)) * card["temperatures"][head]
         hits[head] = probabilities.argmax(1) == agreed.labels
-    result: dict[str, Any] = {"n": len(agreed), "prior_power": card["prior_power"]}
+    result: dict[str, Any] = {"n": len(agreed), "prior_powers": card["prior_powers"]}
     for head, other in (("fer2013", "ferplus"), ("ferplus", "fer2013")):
-        answers = {p: logits[head] - (p - card["prior_power"]) * np.log(_prior(dataset, head)) for p in POWERS}
+        own = card["prior_powers"][head]
+        answers = {p: logits[head] - (p - own) * np.log(_prior(dataset, head)) for p in POWERS}
         result[head] = {
             **_scores(logits[head].argmax(1), agreed.labels),
             "accuracy_interval": wilson(int(hits[head].sum()), len(agreed)),
@@ -226,13 +227,14 @@ def _heads(result: dict[str, Any]) -> str:
         rows.append([name, accuracy, f"{figures['balanced_accuracy']:.1%}", f"{figures['alone_right']:,}"])
         cells = [f"{s['accuracy']:.1%} / {s['balanced_accuracy']:.1%}" for s in figures["powers"].values()]
         powers.append([name, *cells])
+    own = " and ".join(f"{result['prior_powers'][head]:g}" for head in _HEADS)
     return "\n".join(
         (
             f"n = {result['n']:,}. {_verdict(result)}",
             "",
             _table(["head", "accuracy (95 % interval)", "balanced accuracy", "faces only this head has right"], rows),
             "",
-            f"At other powers of the prior than its {result['prior_power']:g} (accuracy / balanced accuracy):",
+            f"At other powers of the prior than theirs, {own} (accuracy / balanced accuracy):",
             "",
             _table(["head", *result["fer2013"]["powers"]], powers),
         )

@@ -87,12 +87,19 @@ def calibrated(
 
 
 def _priors(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
-    """Per head the classes' frequency in the training data to the power ``balance``, (7,)."""
+    """Per head the classes' frequency in the training data to the head's power, (7,)."""
     counts = {"fer2013": np.bincount(trainer.train.labels, minlength=len(EMOTIONS)).astype(float)}
     if trainer.train.votes is not None:
         target, known = vote_distribution(trainer.train.votes)
         counts["ferplus"] = target[known, : len(EMOTIONS)].sum(0, dtype=float)
-    return {name: (c / c.sum()) ** trainer.options.balance for name, c in counts.items()}
+    powers = _powers(trainer)
+    return {name: (c / c.sum()) ** powers[name] for name, c in counts.items()}
+
+
+def _powers(trainer: Trainer) -> dict[str, float]:
+    """Per head the power of the prior that its probabilities are divided by."""
+    powers = {"fer2013": trainer.options.balance, "ferplus": trainer.options.ferplus_balance}
+    return {name: powers[name] for name in trainer.heads}
 
 
 def _temperatures(trainer: Trainer, weights: list[NDArray[np.float32]]) -> dict[str, float]:
@@ -137,7 +144,7 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
         "files": files,
         "calibration": {
             "temperatures": temperatures,
-            "prior_power": trainer.options.balance,
+            "prior_powers": _powers(trainer),
             "fitted_on": "PublicTest",
         },
         "dataset": trainer.state.data | {"training_images": len(trainer.train.images)},

@@ -22,8 +22,8 @@ from fermedia.files import sha256
 from fermedia.options import TrainOptions
 from fermedia.training.augment import Augmentation
 from fermedia.training.checkpoint import CHECKPOINT, State
-from fermedia.training.dataset import load
-from fermedia.training.export import fit_temperature
+from fermedia.training.dataset import load, vote_distribution
+from fermedia.training.export import _priors, fit_temperature
 from fermedia.training.fit import Trainer
 from fermedia.training.schedule import Budget, learning_rate
 from fermedia.training.session import train_model, training_images
@@ -87,6 +87,20 @@ def test_the_litert_model_gives_what_the_keras_model_gives(trained: Path) -> Non
         assert got.shape == (7, 7)
         np.testing.assert_allclose(got, expected[head], atol=0.03)  # it computes in int8
         np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
+
+
+def test_each_head_is_corrected_by_its_own_power_of_the_classes_frequency(faces: Path) -> None:
+    dataset = load(faces, ("train", "public"), faces.parent / "votes.csv")
+    train = dataset["train"]
+    scarce = train.pick((train.labels != 1) | (np.cumsum(train.labels == 1) <= 5))
+    counts = np.bincount(scarce.labels)
+    assert counts.tolist() == [20, 5, 20, 20, 20, 20, 20]
+    options = TrainOptions(**SMALL, balance=0.5, ferplus_balance=0.25)
+    priors = _priors(Trainer(scarce, dataset["public"], options, State(options.record(), {"ferplus": "votes.csv"})))
+    assert scarce.votes is not None
+    voted = vote_distribution(scarce.votes)[0][:, :7].sum(0)
+    for head, seen, power in (("fer2013", counts, 0.5), ("ferplus", voted, 0.25)):
+        assert priors[head] / priors[head][0] == pytest.approx((seen / seen[0]) ** power, rel=1e-5)
 
 
 def test_resuming_is_exact(faces: Path, tmp_path: Path) -> None:

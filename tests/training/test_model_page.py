@@ -85,7 +85,7 @@ def test_heads_are_compared_where_the_labellings_agree(script: ModuleType, made:
         assert result[head]["alone_right"] == (right & ~theirs).sum()
         low, high = result[head]["accuracy_interval"]
         assert low < right.mean() < high
-        own = result[head]["powers"][str(result["prior_power"])]
+        own = result[head]["powers"][str(result["prior_powers"][head])]
         assert own["accuracy"] == right.mean()
 
 
@@ -118,7 +118,9 @@ def test_powers_of_the_prior(script: ModuleType, monkeypatch: pytest.MonkeyPatch
     votes[np.arange(50), np.array([4, 5, 6, 1, 3, 2, 0])[labels]] = 10
     monkeypatch.setattr(script.Classifier, "load", lambda model, head: Head())
     monkeypatch.setattr(script, "_prior", lambda dataset, head: prior)
-    card = {"calibration": {"temperatures": {"fer2013": 2, "ferplus": 2}, "prior_power": 0.5}}
+    card = {
+        "calibration": {"temperatures": {"fer2013": 2, "ferplus": 2}, "prior_powers": {"fer2013": 0.5, "ferplus": 0.5}}
+    }
     monkeypatch.setattr(script.json, "loads", lambda text: card)
     names = tuple(map(str, range(50)))
     test = script.load.__globals__["Split"]("public", names, images, labels, votes)

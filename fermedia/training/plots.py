@@ -128,7 +128,9 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
         if name == "accuracy":
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         if len(columns) > 1:
-            axes.legend(frameon=False, fontsize=8.5, ncols=2 if len(columns) > 3 else 1)
+            # Above the axes: within them it would lie on some curve sooner or later.
+            side_by_side = 2 if len(columns) > 3 else len(columns)
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, fontsize=8.5, ncols=side_by_side)
     if "val_accuracy" in history and len(history):
         best = history["val_accuracy"][::-1].idxmax()
         axes, value = grid[list(panels).index("accuracy")], history["val_accuracy"][best]

@@ -16,7 +16,7 @@ from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
 from fermedia.training.fit import Trainer
-from fermedia.training.teachers import ANSWERS, WEIGHTS, Committee, load_teachers
+from fermedia.training.teachers import ANSWERS, Committee, Teacher, load_teachers
 
 
 def train_model(
@@ -36,15 +36,11 @@ def train_model(
     all of them, and the votes, come from the checkpoint, and what is given must agree with it. Raises UsageError,
     DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
     """
-    state = _resumed(out, options, ferplus) if resume else None
+    state = _resumed(out, options, ferplus, start) if resume else None
     if state is None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: is not empty; add --resume to go on with it, or name another folder")
         state = _begun(options, ferplus, start)
-    elif start is not None and (sha256(start / WEIGHTS) if (start / WEIGHTS).is_file() else None) != (
-        state.data["start"] or {}
-    ).get("sha256"):
-        raise UsageError(f"{out} was not begun with --start {start}; leave that out, or train into another --out")
     committee = _committee(state, out, teachers)
     ferplus = Path(state.data["ferplus"]) if state.data["ferplus"] else None
     dataset = load(data, ("train", "public"), ferplus)
@@ -103,11 +99,11 @@ def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) ->
     if ("ferplus" in given.heads) != (ferplus is not None):
         advice = "leave --ferplus out" if ferplus else "give --ferplus"
         raise UsageError(f"--start {start}: is a network with the heads {', '.join(given.heads)}; {advice}")
-    data["start"] = {"path": str(start.resolve()), "sha256": given.sha256}
+    data["start"] = _named(given)
     return State(chosen.record(), data, arrays={"weights": given.weights, "average": given.weights})
 
 
-def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
+def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
     """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
     state = State.load(out / CHECKPOINT)
     begun = TrainOptions(**state.options).record()
@@ -119,7 +115,9 @@ def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None) -> State:
     if ferplus is not None:
         state.data |= _origin(ferplus)
     state.data.setdefault("teachers", [])
-    state.data.setdefault("start", None)
+    begun_with = state.data.setdefault("start", None)
+    if start is not None and (begun_with is None or load_teachers([start])[0].sha256 != begun_with["sha256"]):
+        raise UsageError(f"{out} was not begun with --start {start}; leave that out, or train into another --out")
     return state
 
 
@@ -133,8 +131,12 @@ def _committee(state: State, out: Path, given: Sequence[Path]) -> Committee | No
     if begun is not None and [t.sha256 for t in teachers] != [t["sha256"] for t in begun]:
         names = ", ".join(Path(teacher["path"]).name for teacher in begun) or "none"
         raise UsageError(f"{out} was begun with other teachers ({names}); name those, or train into another --out")
-    state.data["teachers"] = [{"path": str(t.folder.resolve()), "sha256": t.sha256} for t in teachers]
+    state.data["teachers"] = [_named(teacher) for teacher in teachers]
     return Committee(teachers, out / ANSWERS) if teachers else None
+
+
+def _named(network: Teacher) -> dict[str, str]:
+    return {"path": str(network.folder.resolve()), "sha256": network.sha256}
 
 
 def _origin(ferplus: Path | None) -> dict[str, Any]:

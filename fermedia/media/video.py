@@ -61,9 +61,8 @@ class VideoReader:
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
-        self._decoded = iter(
-            ()
-        )  # what it was holds this reader: in a circle, decoder and frames would stay for a while
+        # What it was holds this reader: in such a circle the decoder and its frames would stay for a while.
+        self._decoded = iter(())
 
     def frames(self, sampling: Sampling | None = None) -> Iterator[Frame]:
         """The frames from ``start`` to before ``end`` in the order they are shown, each with a VideoPicture.

@@ -97,7 +97,18 @@ def _over_a_film(what: Callable[[], object]) -> None:
 SPANS = "import fermedia.runs.spans\nfermedia.runs.spans.LONG, fermedia.runs.spans.SPAN = 1.0, 0.7\n"
 
 
+#: The same, and the spans of a film are never put together, so that it stays unfinished.
+UNFINISHED = SPANS + "import time\nfrom fermedia.outputs.joined import JoinedFilm\n"
+UNFINISHED += "JoinedFilm._finish = lambda *_: time.sleep(1000)\n"
+
+
 def dividing(*arguments: Any) -> None:
     """Works films of over a second in spans."""
     exec(SPANS, {})
+    telling(*arguments)
+
+
+def never_joining(*arguments: Any) -> None:
+    """Does so too, and gets no such film done."""
+    exec(UNFINISHED, {})
     telling(*arguments)

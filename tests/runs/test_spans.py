@@ -23,7 +23,7 @@ from fermedia.runs.batch import run_batch
 from fermedia.runs.execute import in_process
 from fermedia.runs.progress import Progress
 from tests.films import moving_faces, read_number, write_film
-from tests.runs.breaking import SPANS, before
+from tests.runs.breaking import SPANS, UNFINISHED, before
 from tests.runs.forks import Forks, until
 from tests.runs.killing import DIE, killed_and_continued, killed_fifty_times, results
 from tests.runs.test_workers import is_gone, workers
@@ -150,8 +150,8 @@ def test_several_workers_share_a_film(forks: Forks, films: Path, undisturbed: Pa
 def test_interrupted_in_the_middle_of_a_film(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, count: str, waiting_for: str
 ) -> None:
-    out, code, options = tmp_path / "out", SPANS + before("dividing"), ("--workers", count)
-    child = forks.start("analyze", films, "--out", out, *options, before=code)
+    out, options = tmp_path / "out", ("--workers", count)
+    child = forks.start("analyze", films, "--out", out, *options, before=UNFINISHED + before("never_joining"))
     until(lambda: list(out.glob(f".spans/*/{waiting_for}")), child)
     child.kill(signal.SIGTERM)
     assert child.wait() == 130, child.said()
@@ -159,7 +159,7 @@ def test_interrupted_in_the_middle_of_a_film(
     assert "Traceback" not in child.said()
     assert list(out.glob(f".spans/*/{waiting_for}"))  # it is not done again
     until(lambda: all(map(is_gone, workers(child))), child)
-    status, said = forks.run("analyze", films, "--out", out, *options, before=code)
+    status, said = forks.run("analyze", films, "--out", out, *options, before=SPANS + before("dividing"))
     assert status == 0, said
     assert results(out) == results(undisturbed)
     assert not list(out.glob(".*"))

@@ -193,7 +193,7 @@ class TrainOptions(Options):
     )
     copies: int = _option(
         30,
-        "With --teacher: augmented passes that the teachers answer and the epochs use in turn.",
+        "With --teacher: augmented passes that the teachers answer and the epochs use in turn, then mirrored.",
         _positive,
     )
     balance: float = _option(

@@ -2,7 +2,8 @@
 
 Everything random in an epoch is drawn from (seed, number of its pass), so the state between two epochs is only weights,
 their moving average, the optimiser's momenta and the history. Each epoch has a pass of its own; with teachers, whose
-answers are kept, the first few passes are used in turn.
+answers are kept, the first few passes are used in turn, every second time with all pictures turned to their mirror
+images: a teacher's answer is the mean of what it says to both.
 """
 
 from __future__ import annotations
@@ -167,12 +168,14 @@ class Trainer:
         sums: dict[str, float] = {}
         label = f"epoch {self.state.epoch + 1}" + (f"/{self.options.epochs}" if self.options.epochs else "")
         decay = math.exp(-AVERAGE_EVERY / (AVERAGE_EPOCHS * self.steps))
-        number = self.state.epoch % self.options.copies if self.committee else self.state.epoch
+        again, number = divmod(self.state.epoch, self.options.copies) if self.committee else (0, self.state.epoch)
         answers = self.answers(number)
         with tqdm(total=self.steps, desc=label, unit="step", leave=False, disable=None) as bar:
             for i, (faces, targets, weights) in enumerate(self.batches(number, answers)):
                 rate = learning_rate(self.options.learning_rate, begin + (end - begin) * i / self.steps)
                 self.optimizer.learning_rate.assign(rate)
+                if again % 2:
+                    faces = _mirrored(faces)
                 for name, value in self._step(faces, targets, weights).items():
                     sums[name] = sums.get(name, 0.0) + float(value)
                 done = self.state.epoch * self.steps + i + 1
@@ -198,7 +201,8 @@ class Trainer:
         """What the teachers say to each picture of a pass, kept from before or asked now; None without teachers."""
         if self.committee is None:
             return None
-        view = hashlib.sha256(next(self.batches(number))[0].tobytes()).hexdigest()
+        first = next(self.batches(number))[0]
+        view = hashlib.sha256(first.tobytes() + _mirrored(first).tobytes()).hexdigest()
         kept = self.committee.kept(number, view)
         if kept is not None:
             return kept
@@ -216,8 +220,11 @@ class Trainer:
         return asked
 
     def _ask_once(self, faces: Any) -> dict[str, Any]:
-        """The teachers' mean probabilities per head of the student that one of them has; (n, units), float16."""
-        logits = [teacher(faces, training=False) for teacher in self._teachers]
+        """The teachers' mean probabilities per head of the student that one of them has; (n, units), float16.
+
+        The mean goes over the pictures' mirror images, too.
+        """
+        logits = [teacher(seen, training=False) for teacher in self._teachers for seen in (faces, _mirrored(faces))]
         said = {head: [tf.nn.softmax(own[head]) for own in logits if head in own] for head in self.heads}
         return {head: tf.cast(tf.add_n(each) / len(each), tf.float16) for head, each in said.items() if each}
 
@@ -336,6 +343,11 @@ class Trainer:
     def _assign(self, values: list[Any]) -> None:
         for weight, value in zip(self.model.weights, values, strict=True):
             weight.assign(value)
+
+
+def _mirrored(faces: Any) -> Any:
+    """(n, height, width, 1) pictures with left and right exchanged."""
+    return faces[:, :, ::-1]
 
 
 def _targets(split: Split, smoothing: float) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -1,9 +1,9 @@
 """Distillation: what trained networks answer, as targets for another one (Hinton et al. 2015).
 
 An ensemble's accuracy can be taught to one network of the same size (Furlanello et al. 2018), the better the more the
-two look at the very same pictures (Beyer et al. 2022), mixed ones included. Each picture costs each teacher a forward
-pass, so the teachers answer a fixed number of augmented passes over the data, once, and the student goes through those
-passes again and again. Only the answers are kept; the pictures are made again.
+two look at the very same pictures (Beyer et al. 2022), mixed ones included. Each picture costs each teacher two forward
+passes, one of them for its mirror image, so the teachers answer a fixed number of augmented passes over the data, once,
+and the student goes through those passes again and again. Only the answers are kept; the pictures are made again.
 """
 
 from __future__ import annotations

@@ -98,23 +98,26 @@ def test_each_picture_is_taught_with_the_teachers_answer_to_it(
     splits: tuple[Split, Split], pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committee = Committee(load_teachers(pair), tmp_path)
-    made = trainer(*splits, committee, epochs=3, copies=2, mixup=0.4, distillation=1.0)
+    made = trainer(*splits, committee, epochs=5, copies=2, mixup=0.4, distillation=1.0)
     shown: list[Any] = []
     step = made._step
     monkeypatch.setattr(made, "_step", lambda *batch: shown.append(batch) or step(*batch))
     for _ in made.epochs():
         pass
-    assert len(shown) == 3 * made.steps == 12
+    assert len(shown) == 5 * made.steps == 20
     networks = plain_networks(pair)
     for faces, targets, weights in shown:
-        answers = [model(faces) for model in networks]
+        answers = [model(seen) for model in networks for seen in (faces, faces[:, :, ::-1])]
         for head in ("fer2013", "ferplus"):
             expected = np.mean([softmax(own[head]) for own in answers if head in own], axis=0)
             np.testing.assert_allclose(targets[head], expected, atol=2e-3)
             np.testing.assert_array_equal(weights[head], 1)  # also for images without votes
-    epochs = [np.concatenate([batch[0] for batch in shown[i : i + 4]]) for i in (0, 4, 8)]
-    np.testing.assert_array_equal(epochs[0], epochs[2])  # two copies: the third epoch shows the first one's again
+    epochs = [np.concatenate([batch[0] for batch in shown[i : i + 4]]) for i in range(0, 20, 4)]
+    # Two copies: the third epoch shows the first one's pictures again, but mirrored, and the fifth as they were.
+    np.testing.assert_array_equal(epochs[0], epochs[2][:, :, ::-1])
+    np.testing.assert_array_equal(epochs[0], epochs[4])
     assert np.abs(epochs[0] - epochs[1]).mean() > 3
+    assert np.abs(epochs[0] - epochs[2]).mean() > 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["000.npz", "001.npz"]
     with np.load(tmp_path / "000.npz") as kept:
         assert {name: kept[name].dtype for name in made.heads} == dict.fromkeys(made.heads, np.float16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ class ArrayPicture(Picture):
     def __init__(self, rgb: Color) -> None:
         _check(rgb, "(h, w, 3)", rgb.ndim == 3 and rgb.shape[2] == 3)
         self._rgb = np.ascontiguousarray(rgb)
+        self._gray: Gray | None = None
 
     @property
     def width(self) -> int:
@@ -26,13 +25,15 @@ class ArrayPicture(Picture):
     def height(self) -> int:
         return int(self._rgb.shape[0])
 
-    @cached_property
-    def _gray(self) -> Gray:
-        return np.asarray(cv2.cvtColor(self._rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
     def gray(self) -> Gray:
         """BT.601 luma, full range, (h, w)."""
-        return self._gray
+        gray = self._gray
+        if gray is None:
+            gray = self._gray = np.asarray(cv2.cvtColor(self._rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return gray
+
+    def let_go(self) -> None:
+        self._gray = None
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB, C-contiguous. Without a size it is the picture's own array: do not write into it."""

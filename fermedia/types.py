@@ -114,7 +114,11 @@ class Picture(ABC):
 
     @abstractmethod
     def gray(self) -> Gray:
-        """The grey picture, (height, width). Do not write into it."""
+        """The grey picture, (height, width). Do not write into it. It is kept until ``let_go``."""
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """Free the grey picture; it is made again for whoever asks."""
 
     @abstractmethod
     def rgb(self, size: tuple[int, int] | None = None) -> Color:

@@ -91,12 +91,17 @@ class VideoPicture(Picture):
 
     def gray(self) -> Gray:
         """The luma, expanded to 0..255; C-contiguous."""
-        if self._gray is None:
+        gray = self._gray
+        if gray is None:
             plane = self.frame.planes[0]
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             rows = rows[: self.height, : self.width]
-            self._gray = rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
-        return self._gray
+            gray = rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
+            self._gray = gray
+        return gray
+
+    def let_go(self) -> None:
+        self._gray = None
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""

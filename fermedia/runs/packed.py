@@ -37,6 +37,9 @@ class Unseen(Picture):
     def gray(self) -> Gray:
         raise FermediaError("the pixels of this frame are gone")
 
+    def let_go(self) -> None:
+        """There is nothing to free."""
+
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         raise FermediaError("the pixels of this frame are gone")
 

@@ -138,21 +138,23 @@ class Observer:
         detector = self._detector()
         with self._gate.shared():
             faces = detector.detect(frame.picture)
-        return _Looked(frame, None, faces, self._crops(frame, faces))
+        return self._looked(frame, None, faces)
 
     def _find(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a film's pixels; any thread. The faces of ``before`` are followed, if that is given."""
         mark = signature(frame.picture)
         if not frame.sampled:
-            return _Looked(frame, mark, None, [])
+            return self._looked(frame, mark, None)
         known = None if before is None or before.ends_before(mark) else before.faces
         detector = self._detector()
         with self._gate.shared():
             faces = detector.find(frame.picture, known)
-        return _Looked(frame, mark, faces, self._crops(frame, faces))
+        return self._looked(frame, mark, faces)
 
-    def _crops(self, frame: Frame, faces: Iterable[Face]) -> list[Gray]:
-        return [crop_face(frame.picture, face, self._classifier.input_size) for face in faces]
+    def _looked(self, frame: Frame, mark: Signature | None, faces: Sequence[Found] | None) -> _Looked:
+        crops = [crop_face(frame.picture, face, self._classifier.input_size) for face in faces or ()]
+        frame.picture.let_go()  # nobody needs its grey any more, and it may be held for a good while yet
+        return _Looked(frame, mark, faces, crops)
 
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -92,6 +93,24 @@ def test_frames_that_are_not_sampled_pass_through(observer: Observer) -> None:
     assert [frame.index for frame, _ in given] == list(range(20))
     assert [found is not None for _, found in given] == sampled
     assert {o.face_id for _, found in given for o in found or ()} == {0}
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_no_grey_is_held_of_a_frame_that_was_looked_at(observer: Observer, follow: bool) -> None:
+    """Of a film's frames that wait to be drawn and encoded, it would be two fifths of all that is held."""
+    made = []
+
+    class Watched(ArrayPicture):
+        def gray(self) -> Image:
+            gray = super().gray()
+            made.append(weakref.ref(gray))
+            return gray
+
+    film = (Frame(n, n / 25, Watched(crowd()), 0.04, n % 2 == 0) for n in range(6))
+    given = list(observer.observe(film, follow=follow))
+    assert len(given) == 6
+    assert len(made) >= 6
+    assert [gray for gray in made if gray() is not None] == []
 
 
 def test_a_frame_without_a_face_has_an_empty_list(observer: Observer) -> None:

@@ -41,8 +41,8 @@ from fermedia.vision.detect import FaceDetector
 from fermedia.vision.observe import MOST_PIXELS, Observer
 from fermedia.vision.smooth import steadied
 
-#: Decoded frames that may wait to be looked at.
-AHEAD = 4
+#: Between two stages of a film wait at most so many frames, and of large ones so many pixels, but always two.
+_MOST_AHEAD, _MOST_PIXELS_AHEAD = 8, 8e6
 
 #: Called once with the expected number of frames (None if unknown), then with 1 after every frame, or with the shares
 #: of it that are done.
@@ -132,9 +132,10 @@ class Engine:
                 film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end)
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
-            frames = stack.enter_context(closing(ahead(reader.frames(options), AHEAD)))
+            depth = waiting(reader.info)
+            frames = stack.enter_context(closing(ahead(reader.frames(options), depth)))
             # In a thread of its own, so that the next faces are judged while a frame is drawn and encoded.
-            observed = stack.enter_context(closing(ahead(self.observer.observe(frames), AHEAD)))
+            observed = stack.enter_context(closing(ahead(self.observer.observe(frames), depth)))
             for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
                 previews.write(frame, steady)
@@ -227,6 +228,11 @@ def _read(path: Path) -> Picture | MediaError:
 def _weight(path: Path) -> float:
     """The share that a photo takes of what may be read ahead."""
     return max(pixels(path) / MOST_PIXELS, 1 / cores())
+
+
+def waiting(info: MediaInfo) -> int:
+    """How many frames of a film may wait between two stages."""
+    return int(min(_MOST_AHEAD, max(2, _MOST_PIXELS_AHEAD // (info.width * info.height))))
 
 
 def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:

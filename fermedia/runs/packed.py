@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fermedia.errors import FermediaError
 from fermedia.files import whole_file
 from fermedia.types import EMOTIONS, Box, Color, Face, Frame, Gray, Observation, Picture
 from fermedia.vision.observe import Seen
+from fermedia.vision.shots import Signature
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -58,6 +60,12 @@ def load(path: Path) -> Arrays:
         return dict(stored)
 
 
+def without_pixels(seen: Seen) -> Seen:
+    """The same, and no more memory than ``pack_seen`` needs."""
+    bare = seen.signature and Signature(seen.signature.thumbnail)
+    return replace(seen, frame=replace(seen.frame, picture=Unseen()), signature=bare)
+
+
 def pack_seen(seen: Sequence[Seen]) -> Arrays:
     """A span of a film, its faces without their pixels."""
     faces = [face for one in seen for face in one.faces or []]
@@ -67,7 +75,7 @@ def pack_seen(seen: Sequence[Seen]) -> Arrays:
         "time": np.array([one.frame.time for one in seen], np.float64),
         "duration": np.array([_or_nan(one.frame.duration) for one in seen], np.float64),
         # A thumbnail of 8-bit pixels: exact.
-        "signature": np.array([one.signature for one in seen]).astype(np.uint8),
+        "signature": np.array([one.signature.thumbnail for one in seen if one.signature]).astype(np.uint8),
         "looks": np.array([look for one in seen for look in one.looks], np.float32),
         **_pack_faces([None if one.faces is None else len(one.faces) for one in seen], faces, rows),
     }
@@ -82,7 +90,7 @@ def unpack_seen(arrays: Arrays) -> Iterator[Seen]:
         frame = Frame(index, time, Unseen(), duration, found is not None)
         faces = None if found is None else [face for face, _ in found]
         rows = [row for _, row in found or []]
-        yield Seen(frame, mark.astype(np.float32), faces, [next(looks) for _ in rows], rows)
+        yield Seen(frame, Signature(mark.astype(np.float32)), faces, [next(looks) for _ in rows], rows)
 
 
 def pack_found(found: Sequence[Found]) -> Arrays:

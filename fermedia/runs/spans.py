@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ from fermedia.outputs.placing import Memory
 from fermedia.outputs.previews import FOLDER, Moment, MomentPreviews, Moments
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.runs.agenda import Job, Split, Task
-from fermedia.runs.item import AHEAD, Engine, ItemResult, OnFrames, plain
+from fermedia.runs.item import Engine, ItemResult, OnFrames, plain, waiting
 from fermedia.runs.ledger import Failure
-from fermedia.runs.packed import Found, Unseen, load, pack_found, pack_seen, save, unpack_found, unpack_seen
+from fermedia.runs.packed import Found, load, pack_found, pack_seen, save, unpack_found, unpack_seen, without_pixels
 from fermedia.runs.source import Source
 from fermedia.threads import ahead, give_back_memory
 from fermedia.types import Box, Frame, MediaInfo
@@ -171,7 +171,7 @@ class LongFilm:
         with ExitStack() as stack:
             frames = self._frames(plan, span, stack)
             for seen in stack.enter_context(closing(self._engine.observer.see(frames))):
-                found.append(replace(seen, frame=replace(seen.frame, picture=Unseen())))
+                found.append(without_pixels(seen))
                 on_frames(None, self._share)
         self._check_unchanged(plan)
         save(self._file("look", span), seconds=time.monotonic() - begun, **pack_seen(found))
@@ -266,7 +266,7 @@ class LongFilm:
     def _frames(self, plan: Plan, span: int, stack: ExitStack) -> Iterator[Frame]:
         reader = stack.enter_context(SpanReader(self._path))
         part = reader.part(plan.index, plan.spans[span], plan.sampled_in(span))
-        return stack.enter_context(closing(ahead(part, AHEAD)))
+        return stack.enter_context(closing(ahead(part, waiting(reader.info))))
 
     def _seen(self, plan: Plan, result: ItemResult) -> Iterator[Seen]:
         for span in range(len(plan.spans)):

@@ -28,11 +28,11 @@ from fermedia.vision.framing import crop_face
 from fermedia.vision.shots import ShotDetector, Signature, is_another, signature
 from fermedia.vision.track import Looks, Tracker, look, number_by_size
 
-#: What may be held at a time, in pixels of all the pictures: at 1920x1080 eleven frames being looked at, and as many
+#: What may be held at a time, in pixels of all the pictures: at 1920x1080 seven frames being looked at, and as many
 #: that wait for the network to have a whole batch of faces.
-MOST_PIXELS = 24e6
-#: The same in frames, however small they are.
-MOST_FRAMES = 16
+MOST_PIXELS = 16e6
+#: The same in frames, however small they are: six stretches of a usual film, so that no thread waits for work.
+MOST_FRAMES = 32
 
 #: Seconds of a film between two searches: whoever appears is seen this much later at most. By the film's own clock, so
 #: that it does not matter who looks at which part of it.
@@ -71,8 +71,9 @@ class _Looked:
 class Observer:
     """The networks, loaded once, and the threads that use them; a context manager.
 
-    ``detector`` makes one detector for each of the ``threads``, which look at frames side by side; as many as there
-    are processors if None. How many changes no result. Faces whose box is narrower than ``min_face`` pixels are
+    ``detector`` makes one detector for each of the ``threads``, which look at frames side by side; if None, one more
+    than there are processors, where there are several: so each of these has a thread that can go on while others wait
+    for their turn. How many changes no result. Faces whose box is narrower than ``min_face`` pixels are
     followed but not judged. Raises what the first ``detector()`` raises. One observer works for one caller at a time.
     """
 
@@ -89,7 +90,7 @@ class Observer:
         self._mine = threading.local()
         self._gate = _Gate()
         self._detectors: list[FaceDetector] = []
-        self._pool = ThreadPoolExecutor(threads or cores(), "look")
+        self._pool = ThreadPoolExecutor(threads or cores() + (cores() > 1), "look")
         self._pool.submit(self._detector).result()  # what is wrong shows before any file is touched
 
     def __enter__(self) -> Self:

@@ -8,7 +8,10 @@ how much there usually is in this film at this moment. So motion, pans, lamps an
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
 from math import exp
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from fermedia.types import Picture
 
-Signature = NDArray[np.float32]
+Thumbnail = NDArray[np.float32]
 
 #: Width and height of the thumbnail, and how many of the picture's pixels along a side suffice for one of its own.
 _SIZE, _SAMPLES = (32, 18), 8
@@ -36,36 +39,71 @@ _TIMES, _FADE, _STILL = 2.0, 1.0, 0.01
 _FLASH = 0.1
 
 
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """What ``ShotDetector`` needs to know of a picture: a grey ``thumbnail``, (18, 32), float32, 0..255."""
+
+    thumbnail: Thumbnail
+
+    @cached_property
+    def standard(self) -> _Standard | None:
+        """Any brightness and contrast brought to the same; None where it shows nothing."""
+        mean, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(self.thumbnail))
+        if contrast < _BLANK:
+            return None
+        values = (self.thumbnail - np.float32(mean)) / np.float32(contrast)
+        around = np.ones((3, 3), np.uint8)
+        return _Standard(values, cv2.erode(values, around), cv2.dilate(values, around))
+
+
+@dataclass(frozen=True, eq=False)
+class _Standard:
+    """A thumbnail in contrasts, and the least and most within one cell's reach of each spot."""
+
+    values: Thumbnail
+    low: Any
+    high: Any
+
+    def left_over(self, other: _Standard) -> float:
+        """What no spot of the other picture within one cell's reach explains, both ways; in contrasts, mean."""
+        return (self._unexplained(other) + other._unexplained(self)) / 2
+
+    def _unexplained(self, by: _Standard) -> float:
+        explained = np.clip(self.values, by.low, by.high)
+        return cv2.norm(self.values, explained, cv2.NORM_L1) / self.values.size
+
+
 def signature(picture: Picture) -> Signature:
-    """What ``ShotDetector`` needs to know of a picture: a grey thumbnail, (18, 32), float32. Any thread, any order."""
+    """The signature of a picture. Any thread, any order."""
     gray = picture.gray()
     step = max(1, min(gray.shape[1] // (_SAMPLES * _SIZE[0]), gray.shape[0] // (_SAMPLES * _SIZE[1])))
-    return np.asarray(cv2.resize(gray[::step, ::step], _SIZE, interpolation=cv2.INTER_AREA), np.float32)
+    small = cv2.resize(gray[::step, ::step], _SIZE, interpolation=cv2.INTER_AREA)
+    return Signature(np.asarray(small, np.float32))
 
 
 def is_another(before: Signature, now: Signature) -> bool:
     """Whether two frames running may be of two shots; unlike ``ShotDetector`` it looks at nothing but these two."""
-    first, second = _standard(before), _standard(now)
+    first, second = before.standard, now.standard
     if first is None or second is None:
         return first is not second
-    return _left_over(first, second) > _LEAST
+    return first.left_over(second) > _LEAST
 
 
 class ShotDetector:
     """Finds the cuts of one video, from the signatures of all of its frames, sampled or not, in order."""
 
     def __init__(self) -> None:
-        self._lately: deque[tuple[float, Signature]] = deque()
+        self._lately: deque[tuple[float, _Standard]] = deque()
         self._time = self._left = self._usual = 0.0
 
     def update(self, signature: Signature, time: float) -> bool:
         """Whether this frame is the first of a new shot; ``time`` in seconds must not fall. The first of all is not."""
-        now = _standard(signature)
+        now = signature.standard
         if now is None:
             return False
         while len(self._lately) > 2 and self._lately[1][0] <= time - _FLASH:
             self._lately.popleft()
-        left = min(_left_over(self._lately[i][1], now) for i in (-1, 0)) if self._lately else 0.0
+        left = min(self._lately[i][1].left_over(now) for i in (-1, 0)) if self._lately else 0.0
         elapsed = time - self._time
         least = min(_LEAST + _LEAST_A_SECOND * elapsed, _LEAST_MOST)
         usual = self._usual * exp(-elapsed / _FADE)
@@ -75,20 +113,3 @@ class ShotDetector:
             self._left, self._time = left, time
         self._lately.append((time, now))
         return cut
-
-
-def _standard(signature: Signature) -> Signature | None:
-    """Any brightness and contrast brought to the same; None where it shows nothing."""
-    contrast = float(signature.std())
-    return None if contrast < _BLANK else (signature - signature.mean()) / contrast
-
-
-def _left_over(before: Signature, now: Signature) -> float:
-    """What no spot of the other picture within one cell's reach explains, both ways; in contrasts, mean."""
-    return (_unexplained(before, now) + _unexplained(now, before)) / 2
-
-
-def _unexplained(before: Signature, now: Signature) -> float:
-    around = np.ones((3, 3), np.uint8)
-    over, under = now - cv2.dilate(before, around), cv2.erode(before, around) - now
-    return float(np.maximum(0, np.maximum(over, under)).mean())

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -55,37 +56,55 @@ def look(crop: Gray) -> Looks:
     return np.asarray(small / (np.linalg.norm(small) + 1e-3), np.float32)
 
 
+class _Spread(NamedTuple):
+    """Variance of a place, its covariance with the speed, and the speed's variance."""
+
+    place: float
+    both: float
+    speed: float
+
+
+#: That of somebody who was seen once.
+_FIRST = _Spread(_BOX_ERROR**2, 0.0, _SPEED**2)
+
+
 @dataclass
 class _Track:
-    """A person as last seen: middle (x, y) and size of the face in pixels, speed in pixels a second, look.
+    """A person as last seen: middle (x + iy) and size of the face in pixels, speed in pixels a second, look.
 
-    ``spread`` (2, 2) is the covariance of middle and speed along either axis, in face widths. The speed is an
+    ``spread`` is the covariance of middle and speed along either axis, in face widths. The speed is an
     Ornstein-Uhlenbeck process: it persists for a while, and is nobody's for ever.
     """
 
     face_id: int
-    center: Floats
+    center: complex
     size: float
     look: Looks | None
     seen: float
-    speed: Floats
-    spread: Floats
+    speed: complex = 0
+    spread: _Spread = _FIRST
 
-    def at(self, time: float) -> tuple[Floats, Floats, Floats]:
+    def at(self, time: float) -> tuple[complex, complex, _Spread]:
         """Middle, speed and spread that are expected at a time."""
         gone = min(time - self.seen, MEMORY) / _PERSISTENCE
         kept = exp(-gone)
         drift = _PERSISTENCE * (1 - kept)
-        move = np.array([[1, drift], [0, kept]])
-        far = (2 * gone - 3 + 4 * kept - kept**2) * _PERSISTENCE**2
-        noise = _SPEED**2 * np.array([[far, drift * (1 - kept)], [drift * (1 - kept), 1 - kept**2]])
-        return self.center + drift * self.speed, kept * self.speed, move @ self.spread @ move.T + noise
+        place, both, speed = self.spread
+        spread = _Spread(
+            place
+            + 2 * drift * both
+            + drift**2 * speed
+            + (_SPEED * _PERSISTENCE) ** 2 * (2 * gone - 3 + 4 * kept - kept**2),
+            kept * (both + drift * speed) + _SPEED**2 * drift * (1 - kept),
+            kept**2 * speed + _SPEED**2 * (1 - kept**2),
+        )
+        return self.center + drift * self.speed, kept * self.speed, spread
 
-    def cost(self, center: Floats, size: float, seen_as: Looks | None, time: float) -> float:
+    def cost(self, center: complex, size: float, seen_as: Looks | None, time: float) -> float:
         """How unlikely it is that a face is this person's: a negative logarithm, up to a constant."""
         expected, _, spread = self.at(time)
-        variance = spread[0, 0] + _BOX_ERROR**2
-        distance = float(((center - expected) ** 2).sum()) / max(size, self.size) ** 2
+        variance = spread.place + _BOX_ERROR**2
+        distance = (abs(center - expected) / max(size, self.size)) ** 2
         if distance > max(_FARTHEST**2 * variance, _NEAR**2):
             return _IMPOSSIBLE
         growth = log(size / self.size) / (_SIZE_ERROR + _GROWTH * min(time - self.seen, MEMORY))
@@ -94,13 +113,13 @@ class _Track:
             cost += min(((1 - _alike(self.look, seen_as)) / _LOOK_ERROR) ** 2 / 2, _LOOK_MOST)
         return cost
 
-    def see(self, center: Floats, size: float, seen_as: Looks | None, time: float, learn: bool) -> None:
+    def see(self, center: complex, size: float, seen_as: Looks | None, time: float, learn: bool) -> None:
         """Learn from a sighting: a Kalman filter's step, and where the face is alone its look."""
-        expected, speed, spread = self.at(time)
-        gain = spread[0] / (spread[0, 0] + _BOX_ERROR**2)
-        self.center = expected + gain[0] * (center - expected)
-        self.speed = speed + gain[1] * (center - expected)
-        self.spread = spread - np.outer(gain, spread[0])
+        expected, speed, (place, both, own) = self.at(time)
+        gain, gain_of_speed = (s / (place + _BOX_ERROR**2) for s in (place, both))
+        self.center = expected + gain * (center - expected)
+        self.speed = speed + gain_of_speed * (center - expected)
+        self.spread = _Spread(place - gain * place, both - gain * both, own - gain_of_speed * both)
         if self.look is None:
             self.look = seen_as
         elif seen_as is not None and learn:
@@ -129,7 +148,7 @@ class Tracker:
         self._tracks = [] if cut else [track for track in self._tracks if track.seen >= oldest]
         self._looked = time
         seen = [
-            (np.array(face.box.center), face.box.area**0.5, looks[n] if looks is not None else None)
+            (complex(*face.box.center), face.box.area**0.5, looks[n] if looks is not None else None)
             for n, face in enumerate(faces)
         ]
         # Each face takes a known person or one of as many new ones.
@@ -142,8 +161,7 @@ class Tracker:
                 known[column].see(*sighting, time, learn=_alone(n, faces))
                 ids.append(known[column].face_id)
             else:
-                spread = np.diag([_BOX_ERROR**2, _SPEED**2])
-                self._tracks.append(_Track(self._next, *sighting, time, np.zeros(2), spread))
+                self._tracks.append(_Track(self._next, *sighting, time))
                 ids.append(self._next)
                 self._next += 1
         return ids
@@ -165,6 +183,9 @@ def assign(costs: Floats) -> list[int]:
     otherwise needed.
     """
     rows, columns = costs.shape
+    best: list[int] = costs.argmin(axis=1).tolist() if rows else []
+    if len(set(best)) == rows:
+        return best  # nobody is in another's way
     row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
     owner = np.full(columns + 1, -1)  # the row of each column; the last column is where a path begins
     for row in range(rows):
@@ -197,4 +218,4 @@ def _alone(n: int, faces: Sequence[Face]) -> bool:
 
 def _alike(one: Looks, other: Looks) -> float:
     """Correlation of two looks, -1..1."""
-    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) + 1e-6))
+    return float(one @ other) / (sqrt(one @ one) * sqrt(other @ other) + 1e-6)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fermedia.threads import Behind, ahead, cores, in_order, then
+from fermedia.threads import Behind, ahead, cores, give_back_memory, in_order, then
 
 
 @pytest.fixture
@@ -293,3 +297,19 @@ def test_who_gives_up_waits_only_for_what_was_begun() -> None:
     behind.stop()
     assert begun == [0]
     assert go_on.is_set()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less, or give it back themselves")
+def test_what_the_c_library_keeps_is_given_back() -> None:
+    """32 KB each, too small for memory of their own. The last one lies above the others, which cannot shrink then."""
+
+    def megabytes() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    blocks = [np.ones(4000) for _ in range(5000)]
+    last = np.ones(4000)
+    del blocks
+    before = megabytes()
+    give_back_memory()
+    assert before - megabytes() > 100
+    assert last.sum() == 4000

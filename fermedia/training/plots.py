@@ -144,6 +144,8 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
 
 def _curve_label(column: str) -> str:
     words = column.removeprefix("val_").replace("ferplus", "FER+").replace("_", " ")
+    if column == "accuracy":
+        words = "agreement with what is taught"  # mixed labels, or teachers' answers, of varied pictures
     return f"{words}, {'PublicTest' if column.startswith('val_') else 'training'}"
 
 

@@ -131,4 +131,5 @@ class Progress:
 
     def _say(self, line: str, always: bool = False) -> None:
         if always or not self.quiet:
-            tqdm.write(printable(line), file=sys.stderr)
+            # In one piece: Ctrl-C between a line and its end would put the next one behind it.
+            tqdm.write(printable(line) + "\n", file=sys.stderr, end="")

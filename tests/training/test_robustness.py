@@ -121,7 +121,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two troubles alone, for the time they take, and several batches."""
     monkeypatch.setattr(robustness, "_BATCH", 16)
     chosen = (
-        Trouble("contrast", "factor", 1, (2, 1), BY_NAME["contrast"].apply),
+        Trouble("contrast", "factor", 1, (0.02, 1), BY_NAME["contrast"].apply),
         Trouble("roll", "degrees", 0, (30,), BY_NAME["roll"].apply),
     )
     monkeypatch.setattr(robustness, "TROUBLES", chosen)
@@ -142,7 +142,7 @@ def test_the_figures_are_those_of_the_classifier_on_worse_faces(split: Split, mo
     assert result["balanced_accuracy"] == pytest.approx(np.mean([plain[split.labels == c].mean() for c in range(7)]))
     contrast, roll = result["troubles"]
     harsh, same = contrast["rows"]
-    share = hits([worse("contrast", 2, f)[0] for f in split.images]).astype(float)
+    share = hits([worse("contrast", 0.02, f)[0] for f in split.images]).astype(float)
     assert share.mean() < plain.mean()
     assert harsh["accuracy"] == pytest.approx(share.mean())
     assert harsh["change"] == pytest.approx(share.mean() - plain.mean())

@@ -197,11 +197,10 @@ class TrainOptions(Options):
         _positive,
     )
     balance: float = _option(
-        0.5,
-        "Answer to the classes' unequal frequency: power of the prior the probabilities are divided by.",
-        _share_or_0,
+        0.25,
+        "Share of balanced accuracy in what the answers aim at; the rest is plain accuracy. Higher helps rare classes.",
+        _share_or_all,
     )
-    ferplus_balance: float = _option(0.25, "The same for the crowd's head, whose answers lose more by it.", _share_or_0)
     precision: str = _option(
         "auto",
         "Arithmetic of the training; auto takes bfloat16 where the processor has it.",

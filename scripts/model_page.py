@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from fermedia.files import whole_file
-from fermedia.training.dataset import CHOICES, Dataset, digests, load, majority_labels, seen, vote_distribution
+from fermedia.training.dataset import CHOICES, Dataset, digests, load, majority_labels, seen
 from fermedia.training.evaluate import evaluate, write_report
+from fermedia.training.export import correction, frequencies
 from fermedia.training.metrics import wilson
-from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
 
-#: Powers of the prior that the heads are compared at.
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Values of the option ``balance`` that the heads are compared at.
+BALANCES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 _SPLITS = {"train": "the training images", "public": "PublicTest", "private": "PrivateTest"}
 _HEADS = {"fer2013": "FER-2013", "ferplus": "FER+"}
@@ -62,7 +62,7 @@ def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
 
     ``dataset`` has the training split, for the classes' frequency, and at least one other, all with votes. Gives ``n``
     and per head ``accuracy``, its interval, ``balanced_accuracy``, how many faces only this head had right
-    (``alone_right``), and ``powers``: accuracy and balanced accuracy had the prior been another power.
+    (``alone_right``), and ``balances``: accuracy and balanced accuracy had ``balance`` been another.
     """
     tests = Dataset(dataset.path, {n: s for n, s in dataset.items() if n != "train"}).joined()
     assert tests.votes is not None
@@ -74,28 +74,18 @@ def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
         probabilities = Classifier.load(model, head).predict(agreed.images)
         logits[head] = np.log(np.clip(probabilities, 1e-12, None)) * card["temperatures"][head]
         hits[head] = probabilities.argmax(1) == agreed.labels
-    result: dict[str, Any] = {"n": len(agreed), "prior_powers": card["prior_powers"]}
+    result: dict[str, Any] = {"n": len(agreed), "balance": card["balance"]}
+    shares = frequencies(dataset["train"])
     for head, other in (("fer2013", "ferplus"), ("ferplus", "fer2013")):
-        own = card["prior_powers"][head]
-        answers = {p: logits[head] - (p - own) * np.log(_prior(dataset, head)) for p in POWERS}
+        plain = logits[head] - np.log(correction(shares[head], card["balance"]))
+        answers = {b: plain + np.log(correction(shares[head], b)) for b in BALANCES}
         result[head] = {
             **_scores(logits[head].argmax(1), agreed.labels),
             "accuracy_interval": wilson(int(hits[head].sum()), len(agreed)),
             "alone_right": int((hits[head] & ~hits[other]).sum()),
-            "powers": {str(p): _scores(a.argmax(1), agreed.labels) for p, a in answers.items()},
+            "balances": {str(b): _scores(a.argmax(1), agreed.labels) for b, a in answers.items()},
         }
     return result
-
-
-def _prior(dataset: Dataset, head: str) -> NDArray[np.float64]:
-    """The classes' frequency in the training data as this head saw it, (7,); none is 0."""
-    train = dataset["train"]
-    counts = np.bincount(train.labels, minlength=len(EMOTIONS)).astype(float)
-    if head == "ferplus":
-        assert train.votes is not None
-        counts = vote_distribution(train.votes)[0][:, : len(EMOTIONS)].sum(0, dtype=float)
-    counts = np.maximum(counts, 1)
-    return np.asarray(counts / counts.sum())
 
 
 def _scores(answers: NDArray[np.intp], labels: NDArray[np.int64]) -> dict[str, float]:
@@ -219,24 +209,23 @@ def _robustness(result: dict[str, Any]) -> str:
 
 
 def _heads(result: dict[str, Any]) -> str:
-    rows, powers = [], []
+    rows, others = [], []
     for head, name in _HEADS.items():
         figures = result[head]
         low, high = figures["accuracy_interval"]
         accuracy = f"{figures['accuracy']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
         rows.append([name, accuracy, f"{figures['balanced_accuracy']:.1%}", f"{figures['alone_right']:,}"])
-        cells = [f"{s['accuracy']:.1%} / {s['balanced_accuracy']:.1%}" for s in figures["powers"].values()]
-        powers.append([name, *cells])
-    own = " and ".join(f"{result['prior_powers'][head]:g}" for head in _HEADS)
+        cells = [f"{s['accuracy']:.1%} / {s['balanced_accuracy']:.1%}" for s in figures["balances"].values()]
+        others.append([name, *cells])
     return "\n".join(
         (
             f"n = {result['n']:,}. {_verdict(result)}",
             "",
             _table(["head", "accuracy (95 % interval)", "balanced accuracy", "faces only this head has right"], rows),
             "",
-            f"At other powers of the prior than theirs, {own} (accuracy / balanced accuracy):",
+            f"Had `--balance` been another than {result['balance']:g} (accuracy / balanced accuracy):",
             "",
-            _table(["head", *result["fer2013"]["powers"]], powers),
+            _table(["head", *result["fer2013"]["balances"]], others),
         )
     )
 

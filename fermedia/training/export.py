@@ -21,7 +21,7 @@ import fermedia
 from fermedia.files import sha256, whole_file, write_json
 from fermedia.training import network, plots, teachers
 from fermedia.training.checkpoint import HISTORY
-from fermedia.training.dataset import majority_labels, vote_distribution
+from fermedia.training.dataset import Split, majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
 from fermedia.training.fit import Trainer
 from fermedia.types import EMOTIONS
@@ -37,7 +37,7 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     """
     best = trainer.state.arrays["best"]
     temperatures = _temperatures(trainer, best)
-    model = calibrated(best, trainer.heads, trainer.options.width, _priors(trainer), temperatures)
+    model = calibrated(best, trainer.heads, trainer.options.width, _corrections(trainer), temperatures)
     with whole_file(out / "model.keras") as path:
         model.save(path)
     with whole_file(out / "model.tflite") as path, contextlib.redirect_stdout(io.StringIO()):
@@ -63,13 +63,13 @@ def calibrated(
     weights: list[NDArray[np.float32]],
     heads: list[str],
     width: float,
-    priors: dict[str, NDArray[np.float64]],
+    corrections: dict[str, NDArray[np.float64]],
     temperatures: dict[str, float],
 ) -> keras.Model:
     """The network that ships: float32 grey values (n, 48, 48, 1), 0..255, to probabilities (n, 7) per head.
 
-    Calibration lives in the last layer's weights: logits minus the logarithm of ``priors`` (Menon et al. 2021),
-    divided by the temperature (Guo et al. 2017). FER+'s eighth class, contempt, is left out, so the other
+    Calibration lives in the last layer's weights: logits plus the logarithm of ``corrections`` (7,), divided by the
+    temperature (Guo et al. 2017). FER+'s eighth class, contempt, is left out, so the other
     seven are conditional on it.
     """
     trained = network.build(heads, width, SIZE)
@@ -81,31 +81,39 @@ def calibrated(
         kernel, bias = trained.get_layer(name).get_weights()
         head = keras.layers.Dense(len(EMOTIONS), activation="softmax", name=name)
         outputs[name] = head(features)
-        scale, shift = 1 / temperatures[name], np.log(priors[name])
-        head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] - shift) * scale])
+        scale, shift = 1 / temperatures[name], np.log(corrections[name])
+        head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] + shift) * scale])
     return keras.Model(trained.input, outputs, name="fermedia")
 
 
-def _priors(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
-    """Per head the classes' frequency in the training data to the head's power, (7,)."""
-    counts = {"fer2013": np.bincount(trainer.train.labels, minlength=len(EMOTIONS)).astype(float)}
-    if trainer.train.votes is not None:
-        target, known = vote_distribution(trainer.train.votes)
+def correction(frequency: NDArray[np.float64], balance: float) -> NDArray[np.float64]:
+    """What each class's probability (7,) is multiplied by against the classes' unequal ``frequency`` (7,).
+
+    The answer that is the most likely after it maximises ``1 - balance`` times the accuracy plus ``balance`` times the
+    balanced accuracy: a right answer of class c adds 1/n to the one and 1/(7 n frequency[c]) to the other. At 1 the
+    prior is divided out, which is the logit adjustment of Menon et al. (2021); its powers below 1 would cost more
+    accuracy for the same balanced accuracy.
+    """
+    return 1 - balance + balance / (len(frequency) * frequency)
+
+
+def frequencies(train: Split) -> dict[str, NDArray[np.float64]]:
+    """Per head each class's share (7,) of the training images as the head is taught them; none is 0."""
+    counts = {"fer2013": np.bincount(train.labels, minlength=len(EMOTIONS)).astype(float)}
+    if train.votes is not None:
+        target, known = vote_distribution(train.votes)
         counts["ferplus"] = target[known, : len(EMOTIONS)].sum(0, dtype=float)
-    powers = _powers(trainer)
-    return {name: (c / c.sum()) ** powers[name] for name, c in counts.items()}
+    return {name: np.maximum(c, 1) / np.maximum(c, 1).sum() for name, c in counts.items()}
 
 
-def _powers(trainer: Trainer) -> dict[str, float]:
-    """Per head the power of the prior that its probabilities are divided by."""
-    powers = {"fer2013": trainer.options.balance, "ferplus": trainer.options.ferplus_balance}
-    return {name: powers[name] for name in trainer.heads}
+def _corrections(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
+    return {name: correction(share, trainer.options.balance) for name, share in frequencies(trainer.train).items()}
 
 
 def _temperatures(trainer: Trainer, weights: list[NDArray[np.float32]]) -> dict[str, float]:
     """The temperature of each head that makes PublicTest's labels most likely; 1 where it has too few."""
-    priors = _priors(trainer)
-    plain = calibrated(weights, trainer.heads, trainer.options.width, priors, dict.fromkeys(trainer.heads, 1.0))
+    unity = dict.fromkeys(trainer.heads, 1.0)
+    plain = calibrated(weights, trainer.heads, trainer.options.width, _corrections(trainer), unity)
     probabilities = plain.predict(trainer.public.images[..., None].astype(np.float32), batch_size=256, verbose=0)
     fitted = {}
     for name in trainer.heads:
@@ -144,7 +152,7 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
         "files": files,
         "calibration": {
             "temperatures": temperatures,
-            "prior_powers": _powers(trainer),
+            "balance": trainer.options.balance,
             "fitted_on": "PublicTest",
         },
         "dataset": trainer.state.data | {"training_images": len(trainer.train.images)},

@@ -106,6 +106,10 @@ def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) ->
 def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
     """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
     state = State.load(out / CHECKPOINT)
+    unknown = state.options.keys() - TrainOptions().record().keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise UsageError(f"{out} was begun by another version of fermedia, with {names}; train into another --out")
     begun = TrainOptions(**state.options).record()
     differing = [f"--{k.replace('_', '-')} {v}" for k, v in options.items() if begun[k] != v]
     if ferplus is not None and _origin(ferplus)["ferplus_sha256"] != state.data["ferplus_sha256"]:

@@ -23,7 +23,7 @@ from fermedia.options import TrainOptions
 from fermedia.training.augment import Augmentation
 from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import load, vote_distribution
-from fermedia.training.export import _priors, fit_temperature
+from fermedia.training.export import correction, fit_temperature, frequencies
 from fermedia.training.fit import Trainer
 from fermedia.training.schedule import Budget, learning_rate
 from fermedia.training.session import train_model, training_images
@@ -89,18 +89,37 @@ def test_the_litert_model_gives_what_the_keras_model_gives(trained: Path) -> Non
         np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
 
 
-def test_each_head_is_corrected_by_its_own_power_of_the_classes_frequency(faces: Path) -> None:
-    dataset = load(faces, ("train", "public"), faces.parent / "votes.csv")
-    train = dataset["train"]
+def test_the_frequencies_are_the_training_images_own(faces: Path) -> None:
+    train = load(faces, ("train",), faces.parent / "votes.csv")["train"]
     scarce = train.pick((train.labels != 1) | (np.cumsum(train.labels == 1) <= 5))
     counts = np.bincount(scarce.labels)
     assert counts.tolist() == [20, 5, 20, 20, 20, 20, 20]
-    options = TrainOptions(**SMALL, balance=0.5, ferplus_balance=0.25)
-    priors = _priors(Trainer(scarce, dataset["public"], options, State(options.record(), {"ferplus": "votes.csv"})))
     assert scarce.votes is not None
     voted = vote_distribution(scarce.votes)[0][:, :7].sum(0)
-    for head, seen, power in (("fer2013", counts, 0.5), ("ferplus", voted, 0.25)):
-        assert priors[head] / priors[head][0] == pytest.approx((seen / seen[0]) ** power, rel=1e-5)
+    shares = frequencies(scarce)
+    assert shares["fer2013"] == pytest.approx(counts / 125)
+    assert shares["ferplus"] == pytest.approx(voted / voted.sum(), rel=1e-5)
+    assert frequencies(train.pick(train.labels != 1))["fer2013"][1] > 0  # no class gets all answers for being absent
+
+
+def test_a_balanced_head_aims_at_just_that_share_of_balanced_accuracy() -> None:
+    """Where the probabilities are true, no other answers do better at the mix that was asked for."""
+    rng = np.random.default_rng(4)
+    share = np.array([0.3, 0.02, 0.1, 0.3, 0.08, 0.1, 0.1])
+    logits = rng.normal(0, 1, (200_000, 7)) + np.log(share)
+    truth = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    share = truth.mean(0)
+
+    def mix(answers: np.ndarray, balance: float) -> float:
+        """Expected accuracy and balanced accuracy of these answers, mixed."""
+        right = np.array([truth[answers == c, c].sum() for c in range(7)])
+        return (1 - balance) * right.sum() / len(truth) + balance * (right / (share * len(truth))).mean()
+
+    answers = {b: (truth * correction(share, b)).argmax(1) for b in (0.0, 0.25, 0.5, 1.0)}
+    for aim in answers:
+        assert max(answers, key=lambda b: mix(answers[b], aim)) == aim
+        for power in (0.1, 0.25, 0.5, 0.75):
+            assert mix(answers[aim], aim) >= mix((truth / share**power).argmax(1), aim)
 
 
 def test_resuming_is_exact(faces: Path, tmp_path: Path) -> None:
@@ -161,6 +180,11 @@ def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path, capsys
 def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no checkpoint to resume"):
         train_model(faces, tmp_path, {}, resume=True)
+    changed = State.load(trained / CHECKPOINT)
+    changed.options["ferplus_balance"] = 0.25
+    changed.save(tmp_path / "older" / CHECKPOINT)
+    with pytest.raises(UsageError, match="was begun by another version of fermedia, with ferplus_balance"):
+        train_model(faces, tmp_path / "older", {}, resume=True)
     with pytest.raises(UsageError, match="was begun without --epochs 13"):
         train_model(faces, trained, {"epochs": 13}, resume=True)
     with pytest.raises(UsageError, match="is not empty; add --resume"):

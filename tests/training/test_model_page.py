@@ -85,7 +85,7 @@ def test_heads_are_compared_where_the_labellings_agree(script: ModuleType, made:
         assert result[head]["alone_right"] == (right & ~theirs).sum()
         low, high = result[head]["accuracy_interval"]
         assert low < right.mean() < high
-        own = result[head]["powers"][str(result["prior_powers"][head])]
+        own = result[head]["balances"][str(result["balance"])]
         assert own["accuracy"] == right.mean()
 
 
@@ -100,47 +100,37 @@ def test_the_verdict_counts_the_faces_that_one_head_alone_has_right(script: Modu
     assert "do not differ" in verdict(0, 0)
 
 
-def test_powers_of_the_prior(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head that halves its logits and has taken off the prior once; the other power puts it back."""
+def test_other_balances(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that halves its logits, corrected for half of balanced accuracy; without it, it answers as it did."""
     rng = np.random.default_rng(0)
-    prior = np.array([0.3, 0.02, 0.1, 0.3, 0.08, 0.1, 0.1])
-    logits = rng.normal(0, 1, (50, 7)) + np.log(prior)
+    share = np.array([0.3, 0.02, 0.1, 0.3, 0.08, 0.1, 0.1])
+    logits = rng.normal(0, 1, (50, 7)) + np.log(share)
+
+    def corrected(balance: float) -> np.ndarray:
+        return logits + np.log(1 - balance + balance / (7 * share))
 
     class Head:
         def predict(self, faces: np.ndarray) -> np.ndarray:
-            scaled = np.exp((logits - 0.5 * np.log(prior)) / 2)
+            scaled = np.exp(corrected(0.5) / 2)
             return (scaled / scaled.sum(1, keepdims=True)).astype(np.float32)
 
-    answers = {power: (logits - power * np.log(prior)).argmax(1) for power in script.POWERS}
+    answers = {balance: corrected(balance).argmax(1) for balance in script.BALANCES}
     images = rng.integers(0, 256, (50, 48, 48), dtype=np.uint8)
     votes = np.zeros((50, 10), np.float32)
     labels = answers[1.0]
     votes[np.arange(50), np.array([4, 5, 6, 1, 3, 2, 0])[labels]] = 10
     monkeypatch.setattr(script.Classifier, "load", lambda model, head: Head())
-    monkeypatch.setattr(script, "_prior", lambda dataset, head: prior)
-    card = {
-        "calibration": {"temperatures": {"fer2013": 2, "ferplus": 2}, "prior_powers": {"fer2013": 0.5, "ferplus": 0.5}}
-    }
+    monkeypatch.setattr(script, "frequencies", lambda train: {"fer2013": share, "ferplus": share})
+    card = {"calibration": {"temperatures": {"fer2013": 2, "ferplus": 2}, "balance": 0.5}}
     monkeypatch.setattr(script.json, "loads", lambda text: card)
     names = tuple(map(str, range(50)))
     test = script.load.__globals__["Split"]("public", names, images, labels, votes)
     train = script.load.__globals__["Split"]("train", names, images[:, ::-1], labels, votes)
     result = script.compare_heads(Dataset(Path("made"), {"train": train, "public": test}), SHIPPED)
-    assert result["fer2013"]["powers"]["1.0"]["accuracy"] == 1
-    shares = {power: float((a == labels).mean()) for power, a in answers.items()}
+    assert result["fer2013"]["balances"]["1.0"]["accuracy"] == 1
+    shares = {balance: float((a == labels).mean()) for balance, a in answers.items()}
     assert len(set(shares.values())) > 2
-    assert {float(p): s["accuracy"] for p, s in result["ferplus"]["powers"].items()} == shares
-
-
-def test_the_prior_is_the_training_images_own(script: ModuleType, made: tuple[Path, Path, list[Made]]) -> None:
-    dataset = load(made[0], ["train", "public"], made[1])
-    assert script._prior(dataset, "fer2013") == pytest.approx(np.full(7, 1 / 7))
-    crowd = dict(zip(EMOTIONS, script._prior(dataset, "ferplus"), strict=True))
-    # Three images a class: the angry give neutral all they have, the others a fifth; no class is left with nothing.
-    total = 3 * 7 + 1
-    assert crowd["angry"] == pytest.approx(1 / total)
-    assert crowd["sad"] == pytest.approx(3 * 0.8 / total)
-    assert crowd["neutral"] == pytest.approx(3 * (0.8 + 1 + 5 * 0.2) / total)
+    assert {float(b): s["accuracy"] for b, s in result["ferplus"]["balances"].items()} == shares
 
 
 def test_one_command_writes_figures_plots_and_page(

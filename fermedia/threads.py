@@ -1,6 +1,6 @@
 """Work that overlaps: one stage a thread, a bounded number of things between them, errors carried out.
 
-Decoding, the networks and encoding release the interpreter lock, so threads are enough. Both functions are
+Decoding, the networks and encoding release the interpreter lock, so threads are enough. The functions are
 generators; closing them (or the error of whoever uses them) stops what they began and waits for it, so that nothing
 goes on behind the back of a caller who has given up.
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Semaphore, Thread
+from threading import Condition, Lock, Semaphore, Thread, get_native_id
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -145,28 +147,188 @@ def in_order(
             items.close()
 
 
-def then(pool: Executor, before: Future[R], function: Callable[[R], T]) -> Future[T]:
-    """``function`` of another future's result, done by the pool once that is there; no thread waits meanwhile.
+def in_strands(
+    pool: Executor,
+    threads: int,
+    items: Iterable[T],
+    strand: Callable[[T], Hashable],
+    work: Callable[[T, R | None], R],
+    weigh: Callable[[T], float],
+    limit: float,
+) -> Generator[R]:
+    """What becomes of each item, in the items' order; so many of the pool's ``threads`` take them and work on them.
 
-    Where the other failed or was cancelled, so does and is this one.
+    Those that follow each other with the same ``strand`` are worked on one after another, each with what became of the
+    one before (None for the first); different strands, and items whose strand is None, side by side. About as many
+    items are taken and not yet given as weigh ``limit`` together, and always one. What ``items`` raises is raised here,
+    after what was made of the items before it. A generator is closed here.
+
+    The threads fetch the items themselves, whenever nothing else is to be done: a thread of its own for that would be
+    one more than there are processors, and often be waited for while it waits for its turn.
     """
-    after: Future[T] = Future()
+    crew = _Crew(items, strand, work, weigh, limit)
+    serving: list[Future[None]] = []
+    try:
+        for _ in range(threads):
+            serving.append(pool.submit(crew.serve))
+        while (piece := crew.finished()) is not None:
+            if piece.error is not None:
+                raise piece.error
+            yield piece.result  # type: ignore[misc]  # it has one
+            del piece
+    finally:
+        crew.stop()
+        wait(serving)
+        if isinstance(items, Generator):
+            items.close()
 
-    def begin(done: Future[R]) -> None:
-        if done.cancelled():
-            after.cancel()
-        if not after.set_running_or_notify_cancel():
-            return
+
+@dataclass(eq=False, slots=True)
+class _Piece(Generic[T, R]):
+    """An item, then what became of it."""
+
+    item: T | None
+    weight: float
+    done: bool = False
+    result: R | None = None
+    error: BaseException | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Strand(Generic[T, R]):
+    """Pieces that one thread at a time works on, in order, and what became of the last one."""
+
+    waiting: deque[_Piece[T, R]] = field(default_factory=deque)
+    taken: bool = False
+    before: R | None = None
+
+
+class _Crew(Generic[T, R]):
+    """What the threads of ``in_strands`` share."""
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        strand: Callable[[T], Hashable],
+        work: Callable[[T, R | None], R],
+        weigh: Callable[[T], float],
+        limit: float,
+    ) -> None:
+        self._items, self._name_of, self._work, self._weigh, self._limit = iter(items), strand, work, weigh, limit
+        self._lock = Lock()
+        self._more, self._first_done = Condition(self._lock), Condition(self._lock)
+        #: All that is not given yet, in order, and its weight; the strands that have work and no thread.
+        self._pieces: deque[_Piece[T, R]] = deque()
+        self._held = self._lately = 0.0
+        self._ready: deque[_Strand[T, R]] = deque()
+        self._last: tuple[Hashable, _Strand[T, R]] = None, _Strand()
+        self._fetching = self._ended = self._stopped = False
+        self._error: BaseException | None = None
+
+    def serve(self) -> None:
+        """Work until all is done; in any number of threads."""
+        strand: _Strand[T, R] | None = None
+        while True:
+            with self._lock:
+                if strand is not None and not strand.waiting:
+                    strand.taken, strand = False, None
+                while strand is None and not self._ready and not self._may_fetch():
+                    if self._ended or self._stopped:
+                        return
+                    self._more.wait()
+                if self._stopped:
+                    return
+                if strand is None and self._ready:
+                    strand = self._ready.popleft()
+                piece = strand.waiting.popleft() if strand is not None else None
+                self._fetching |= piece is None
+            if strand is not None and piece is not None:
+                self._do(strand, piece)
+            else:
+                self._fetch()
+            del piece  # which holds what became of it
+
+    def finished(self) -> _Piece[T, R] | None:
+        """The next piece, waited for; None at the end. Raises what the items did."""
+        with self._lock:
+            while not (self._pieces and self._pieces[0].done):
+                if self._ended and not self._pieces:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                self._first_done.wait()
+            piece = self._pieces.popleft()
+            self._held -= piece.weight
+            self._more.notify()
+            return piece
+
+    def stop(self) -> None:
+        """Let the threads end with what they are at."""
+        with self._lock:
+            self._stopped = True
+            self._more.notify_all()
+
+    def _may_fetch(self) -> bool:
+        room = not self._pieces or self._held + self._lately <= self._limit
+        return room and not (self._fetching or self._ended)
+
+    def _fetch(self) -> None:
+        """Take one item; only one thread at a time does."""
+        error: BaseException | None = None
         try:
-            pool.submit(function, done.result()).add_done_callback(end)
-        except BaseException as error:  # its own, or that the pool is closed
-            after.set_exception(error)
+            item = next(self._items)
+            name, weight = self._name_of(item), self._weigh(item)
+        except BaseException as raised:  # whatever it is, the caller must hear of it
+            error = raised
+        with self._lock:
+            self._fetching = False
+            if error is not None:
+                self._ended = True
+                self._error = None if isinstance(error, StopIteration) else error
+                self._more.notify_all()
+                self._first_done.notify()
+                return
+            before, strand = self._last
+            if name is None or name != before:
+                strand = _Strand()
+                self._last = name, strand
+            piece = _Piece[T, R](item, weight)
+            self._pieces.append(piece)
+            self._held, self._lately = self._held + weight, weight
+            strand.waiting.append(piece)
+            if not strand.taken:
+                strand.taken = True
+                self._ready.append(strand)
+            self._more.notify()
 
-    def end(done: Future[T]) -> None:
+    def _do(self, strand: _Strand[T, R], piece: _Piece[T, R]) -> None:
+        item, piece.item = piece.item, None  # nor is it held here any longer than it is worked on
         try:
-            after.set_result(done.result())
-        except BaseException as error:  # CancelledError too, when the pool was closed
-            after.set_exception(error)
+            piece.result = strand.before = self._work(item, strand.before)  # type: ignore[arg-type]
+        except BaseException as error:
+            piece.error = error
+        del item
+        with self._lock:
+            piece.done = True
+            if self._pieces and self._pieces[0] is piece:
+                self._first_done.notify()
 
-    before.add_done_callback(begin)
-    return after
+
+def busy_pool(threads: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
+    """A pool for ``threads`` that keep the processors at work, and may be ``nice`` to others of this process.
+
+    Where there are as many as processors, each thread keeps to one of its own, and so do those that libraries begin
+    from it: Linux, left to itself, often lets two of them wait for one processor while another idles. It is not done
+    where this process is to leave processors to others. What ``nice`` is added to is the process's own (0 to 19).
+    """
+    places = sorted(os.sched_getaffinity(0)) if _kept is None and hasattr(os, "sched_getaffinity") else []
+    if not 1 < len(places) == threads:
+        places = []
+
+    def begin() -> None:
+        with suppress(OSError, IndexError):
+            if nice and sys.platform == "linux":  # elsewhere it would be the whole process
+                os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + nice)
+            os.sched_setaffinity(0, {places.pop()})
+
+    return ThreadPoolExecutor(threads, name, initializer=begin)

@@ -6,16 +6,19 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import weakref
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fermedia.threads import Behind, ahead, cores, give_back_memory, in_order, then
+import fermedia.threads as module
+from fermedia.threads import Behind, ahead, busy_pool, cores, give_back_memory, in_order, in_strands
 
 
 @pytest.fixture
@@ -190,7 +193,7 @@ def test_the_stages_end_together(pool: ThreadPoolExecutor) -> None:
 
     def write() -> None:
         read = ahead(source.items(), 3)
-        with closing(read), closing(in_order(partial(pool.submit, lambda n: n), read, lambda _: 1, 3)) as looked:
+        with closing(read), closing(strands(pool, read, lambda n, before: n)) as looked:
             for number in looked:
                 if number == 20:
                     raise OSError("the disk is full")
@@ -205,49 +208,161 @@ def test_cores_are_those_that_may_be_used() -> None:
     assert cores() >= 1
 
 
-def test_then_goes_on_with_the_result(pool: ThreadPoolExecutor) -> None:
-    last: Future[int] = pool.submit(int, "1")
-    for _ in range(50):
-        last = then(pool, last, lambda n: n + 1)
-    assert last.result() == 51
+def strands(pool: ThreadPoolExecutor, items: Iterable[int], work: Any, limit: float = 6, each: int = 3) -> Any:
+    """The pool's three threads at numbers of which ``each`` follow each other, all of the same weight."""
+    return in_strands(pool, 3, items, lambda n: n // each, work, lambda _: 1.0, limit)
 
 
-def test_then_holds_no_thread_while_it_waits() -> None:
-    with ThreadPoolExecutor(1) as pool:
-        first: Future[int] = Future()
-        after = then(pool, first, lambda n: n + 1)
-        assert pool.submit(int, "7").result() == 7
-        first.set_result(1)
-        assert after.result() == 2
+@pytest.mark.parametrize("count", [0, 1, 3, 50])
+def test_strands_give_everything_in_order(pool: ThreadPoolExecutor, count: int) -> None:
+    source = Source(count)
+    assert list(strands(pool, source.items(), lambda n, before: n * n)) == [n * n for n in range(count)]
+    assert source.closed
 
 
-def test_then_fails_as_the_one_before(pool: ThreadPoolExecutor) -> None:
-    broken = pool.submit(int, "one")
-    after = then(pool, then(pool, broken, abs), abs)
-    with pytest.raises(ValueError, match="one"):
-        after.result()
-    fails = then(pool, pool.submit(int, "0"), lambda n: 1 / n)
-    with pytest.raises(ZeroDivisionError):
-        fails.result()
+def test_a_strand_is_worked_on_in_order_and_others_beside_it(pool: ThreadPoolExecutor) -> None:
+    active: set[int] = set()
+    most, lock = 0, threading.Lock()
+
+    def work(number: int, before: tuple[int, int] | None) -> tuple[int, int]:
+        nonlocal most
+        with lock:
+            assert number // 5 not in active
+            active.add(number // 5)
+            most = max(most, len(active))
+        time.sleep(0.004)
+        with lock:
+            active.remove(number // 5)
+        return number, -1 if before is None else before[0]
+
+    given = list(strands(pool, range(40), work, 20, each=5))
+    assert given == [(n, n - 1 if n % 5 else -1) for n in range(40)]
+    assert most == 3
 
 
-def test_then_is_cancelled_with_the_one_before(pool: ThreadPoolExecutor) -> None:
-    first: Future[int] = Future()
-    after = [then(pool, first, abs)]
-    after.append(then(pool, after[-1], abs))
-    assert first.cancel()
-    assert wait(after, timeout=10).not_done == set()
-    assert all(future.cancelled() for future in after)
+def test_what_has_no_strand_is_worked_on_side_by_side(pool: ThreadPoolExecutor) -> None:
+    barrier = threading.Barrier(3, timeout=5)  # passed only by three at a time
+
+    def work(number: int, before: int | None) -> int:
+        assert before is None
+        barrier.wait()
+        return number
+
+    assert list(in_strands(pool, 3, range(12), lambda _: None, work, lambda _: 1.0, 6)) == list(range(12))
 
 
-def test_then_does_not_hang_on_a_pool_that_is_closed() -> None:
-    pool = ThreadPoolExecutor(1)
-    first: Future[int] = Future()
-    after = then(pool, first, abs)
-    pool.shutdown()
-    first.set_result(1)
-    with pytest.raises(RuntimeError):
-        after.result(timeout=10)
+def test_only_the_workers_fetch_and_one_at_a_time(pool: ThreadPoolExecutor) -> None:
+    source = Source(60)  # a generator that two threads enter raises ValueError
+    assert list(strands(pool, source.items(), lambda n, before: time.sleep(0.001) or n)) == list(range(60))
+    assert threading.get_ident() not in source.threads
+    assert source.made == 60
+
+
+def test_strands_hold_no_more_than_the_limit(pool: ThreadPoolExecutor) -> None:
+    source, weights = Source(60), [1, 5, 2, 9, 30, 1]
+    looked = in_strands(pool, 3, source.items(), lambda n: n // 4, lambda n, _: n, lambda n: weights[n % 6], 10)
+    for number in looked:
+        time.sleep(0.02 if number % 20 == 19 else 0)
+        held = [weights[n % 6] for n in range(number + 1, source.made)]
+        # One more is taken before it is known what it weighs.
+        assert sum(held[:-1]) <= 10 or len(held) <= 2
+    assert number == 59
+
+
+def test_of_what_was_worked_on_nothing_is_held(pool: ThreadPoolExecutor) -> None:
+    class Picture:
+        pass
+
+    kept: list[weakref.ref[Picture]] = []
+
+    def pictures() -> Iterator[Picture]:
+        for _ in range(30):
+            made = Picture()
+            kept.append(weakref.ref(made))
+            yield made
+            del made
+
+    for _ in in_strands(pool, 3, pictures(), lambda _: None, lambda picture, _: None, lambda _: 1.0, 6):
+        assert sum(ref() is not None for ref in kept) <= 8
+    assert [ref for ref in kept if ref() is not None] == []
+
+
+def test_an_error_in_a_strand_stops_everything(pool: ThreadPoolExecutor) -> None:
+    source, done = Source(10**6), []
+
+    def work(number: int, before: int | None) -> int:
+        done.append(number)
+        if number == 4:
+            raise RuntimeError("frame 4")
+        return number
+
+    items = strands(pool, source.items(), work)
+    assert [next(items) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(RuntimeError, match="frame 4"):
+        next(items)
+    assert source.closed
+    assert source.made < 14
+    left = len(done)
+    time.sleep(0.05)
+    assert len(done) == left
+
+
+def test_an_error_in_what_is_fetched_comes_out_after_what_was_before_it(pool: ThreadPoolExecutor) -> None:
+    source = Source(50, fails_at=7)
+    items = strands(pool, source.items(), lambda n, before: time.sleep(0.002) or n)
+    assert [next(items) for _ in range(7)] == list(range(7))
+    with pytest.raises(OSError, match="disk is gone"):
+        next(items)
+    assert source.closed
+
+
+def test_strands_that_are_given_up_wait_for_what_has_begun(pool: ThreadPoolExecutor) -> None:
+    active: set[int] = set()
+
+    def work(number: int, before: int | None) -> int:
+        active.add(number)
+        time.sleep(0.03)
+        active.discard(number)
+        return number
+
+    source = Source(1000)
+    with closing(strands(pool, source.items(), work)) as items:
+        next(items)
+    assert not active
+    assert source.closed
+    assert source.made < 12
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be bound here")
+@pytest.mark.parametrize("processors", [{0}, {0, 1}])
+def test_busy_threads_keep_to_a_processor_each_where_all_are_theirs(
+    monkeypatch: pytest.MonkeyPatch, processors: set[int]
+) -> None:
+    there, bound = os.sched_getaffinity(0), []
+    if not processors <= there:
+        pytest.skip("a single processor")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: processors)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, places: bound.append(places))
+
+    def used(threads: int) -> list[set[int]]:
+        bound.clear()
+        barrier = threading.Barrier(threads, timeout=5)
+        with busy_pool(threads, "busy") as busy:
+            wait([busy.submit(barrier.wait) for _ in range(threads)])
+        return sorted(bound, key=min)
+
+    assert used(len(processors)) == ([{0}, {1}] if len(processors) == 2 else [])
+    assert used(len(processors) + 1) == []  # more than processors: some would have to share
+    monkeypatch.setattr(module, "_kept", 2)
+    assert used(2) == []
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere a thread cannot give way on its own")
+def test_busy_threads_give_way_alone() -> None:
+    with busy_pool(1, "busy", nice=3) as busy:
+        mine, theirs = os.getpriority(os.PRIO_PROCESS, 0), busy.submit(os.getpriority, os.PRIO_PROCESS, 0).result()
+    assert theirs == min(mine + 3, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == mine
 
 
 def test_what_is_behind_is_done_in_order_and_waited_for() -> None:

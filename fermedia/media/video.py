@@ -33,6 +33,9 @@ _BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
 
 #: Threads that decode one film, at most; each holds some frames.
 _MOST_THREADS = 16
+#: Pixels times processors up to which one thread, that of who asks, decodes fast enough: several would only be more to
+#: wake and to wait for. It is 1280x720 on two processors.
+_SMALL = 2e6
 
 
 class _DamagedError(Exception):
@@ -300,7 +303,9 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     if stream.codec_context is None:
         raise MediaError(f"{shown(path)}: its video codec is not known to FFmpeg; convert it to H.264")
     stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = min(cores(), _MOST_THREADS)
+    context = stream.codec_context
+    small = context.width * context.height * cores() <= _SMALL
+    context.thread_count = 1 if small else min(cores(), _MOST_THREADS)
     return stream
 
 

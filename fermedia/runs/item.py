@@ -34,7 +34,7 @@ from fermedia.runs.derive import derive
 from fermedia.runs.folder import put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
-from fermedia.threads import ahead, cores, in_order
+from fermedia.threads import cores, in_order
 from fermedia.types import Frame, MediaInfo, MediaItem, Observation, Picture
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
@@ -81,7 +81,7 @@ class Engine:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
         detector = partial(FaceDetector, options.detection_confidence, options.detector)
-        self.observer = Observer(self.classifier, detector, options.min_face)
+        self.observer = Observer(self.classifier, detector, options.min_face, gives_way=options.video)
         self._readers = ThreadPoolExecutor(cores(), "read")
 
     def __enter__(self) -> Engine:
@@ -132,10 +132,7 @@ class Engine:
                 film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end)
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
-            depth = waiting(reader.info)
-            frames = stack.enter_context(closing(ahead(reader.frames(options), depth)))
-            # In a thread of its own, so that the next faces are judged while a frame is drawn and encoded.
-            observed = stack.enter_context(closing(ahead(self.observer.observe(frames), depth)))
+            observed = stack.enter_context(closing(self.observer.observe(reader.frames(options))))
             for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
                 previews.write(frame, steady)

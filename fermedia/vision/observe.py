@@ -11,16 +11,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.threads import cores, in_order, then
+from fermedia.threads import busy_pool, cores, in_strands
 from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found
@@ -33,6 +31,10 @@ from fermedia.vision.track import Looks, Tracker, look, number_by_size
 MOST_PIXELS = 16e6
 #: The same in frames, however small they are: six stretches of a usual film, so that no thread waits for work.
 MOST_FRAMES = 32
+
+#: How much the looking threads give way (as `nice`). An encoder never has all processors at work, and looking fills
+#: what it leaves; where both have the same rights, it is the encoder that is waited for.
+_NICE = 5
 
 #: Seconds of a film between two searches: whoever appears is seen this much later at most. By the film's own clock, so
 #: that it does not matter who looks at which part of it.
@@ -71,10 +73,10 @@ class _Looked:
 class Observer:
     """The networks, loaded once, and the threads that use them; a context manager.
 
-    ``detector`` makes one detector for each of the ``threads``, which look at frames side by side; if None, one more
-    than there are processors, where there are several: so each of these has a thread that can go on while others wait
-    for their turn. How many changes no result. Faces whose box is narrower than ``min_face`` pixels are
-    followed but not judged. Raises what the first ``detector()`` raises. One observer works for one caller at a time.
+    ``detector`` makes one detector for each of the ``threads``, which fetch frames and look at them side by side; if
+    None, as many as there are processors. How many changes no result, nor does whether they give way to those who use
+    what they find (``gives_way``). Faces whose box is narrower than ``min_face`` pixels are followed but not judged.
+    Raises what the first ``detector()`` raises. One observer works for one caller at a time.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Observer:
         detector: Callable[[], FaceDetector] = FaceDetector,
         min_face: float = 0.0,
         threads: int | None = None,
+        gives_way: bool = False,
     ) -> None:
         self._classifier = classifier
         self._make_detector = detector
@@ -90,7 +93,8 @@ class Observer:
         self._mine = threading.local()
         self._gate = _Gate()
         self._detectors: list[FaceDetector] = []
-        self._pool = ThreadPoolExecutor(threads or cores() + (cores() > 1), "look")
+        self._threads = threads or cores()
+        self._pool = busy_pool(self._threads, "look", _NICE if gives_way else 0)
         self._pool.submit(self._detector).result()  # what is wrong shows before any file is touched
 
     def __enter__(self) -> Self:
@@ -123,18 +127,15 @@ class Observer:
         else up to the next one its faces may be framed a hair's breadth otherwise.
         """
         waiting: deque[_Looked] = deque()
-        submit = _Stretches(self._pool, self._find) if film else self._submit_still
-        with closing(in_order(submit, frames, _weight, 1.0)) as looked:
+        how = (_stretch, self._find) if film else (_alone, self._find_still)
+        with closing(in_strands(self._pool, self._threads, frames, *how, _weight, 1.0)) as looked:
             for found in looked:
                 waiting.append(found)
                 if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
                     yield from self._judged(waiting)
             yield from self._judged(waiting)
 
-    def _submit_still(self, frame: Frame) -> Future[_Looked]:
-        return self._pool.submit(self._find_still, frame)
-
-    def _find_still(self, frame: Frame) -> _Looked:
+    def _find_still(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a picture's pixels; any thread, any order."""
         detector = self._detector()
         with self._gate.shared():
@@ -181,25 +182,6 @@ class Observer:
         return face.box.width >= self._min_face
 
 
-class _Stretches:
-    """Gives a film's frames to a pool: those between two searches one after another, the stretches side by side."""
-
-    def __init__(self, pool: ThreadPoolExecutor, find: Callable[..., _Looked]) -> None:
-        self._pool, self._find = pool, find
-        self._number: int | None = None
-        self._before: Future[_Looked]
-
-    def __call__(self, frame: Frame) -> Future[_Looked]:
-        if not frame.sampled:
-            return self._pool.submit(self._find, frame)
-        number = stretch(frame.time or 0.0)
-        if number == self._number:
-            self._before = then(self._pool, self._before, partial(self._find, frame))
-        else:
-            self._number, self._before = number, self._pool.submit(self._find, frame)
-        return self._before
-
-
 class _Gate:
     """Keeps detectors from being made while others look: mediapipe then declares its C functions anew."""
 
@@ -228,6 +210,15 @@ class _Gate:
 def stretch(time: float) -> int:
     """The number of the stretch of a film, from one search to the next, that a time in seconds lies in."""
     return round(time / SEARCH_EVERY * 1000) // 1000  # a film's times are rounded, some to milliseconds
+
+
+def _stretch(frame: Frame) -> int | None:
+    """The frames between two searches are looked at one after another, for each needs what was seen before."""
+    return stretch(frame.time or 0.0) if frame.sampled else None
+
+
+def _alone(frame: Frame) -> None:
+    """Pictures that do not follow each other."""
 
 
 def followed(seen: Iterable[Seen]) -> Iterator[tuple[Frame, list[Observation] | None]]:

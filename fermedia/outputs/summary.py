@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fermedia.columns import SUMMARY_COLUMNS
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.tables import by_item, complete, shown
@@ -67,41 +70,59 @@ def summarize(timeline: pd.DataFrame, item: str, end: float | None = None, smoot
 
     frames = shown(timeline, end)
     faces = timeline[timeline["success"].astype(bool)]
-    faces = faces.assign(
-        weight=frames["weight"].reindex(faces["frame"]).to_numpy(),
-        shows=steady_timeline(faces, smooth)["emotion"],
-    )
-    rows = [_row(face, str(face_id), frames) for face_id, face in faces.groupby("face_id")]
-    table = pd.DataFrame([*rows, _row(faces, ALL_FACES, frames)])
+    shows = pd.Categorical(steady_timeline(faces, smooth)["emotion"], categories=list(EMOTIONS)).codes
+    by_face = faces.groupby("face_id")
+    people, everybody = by_face.ngroup().to_numpy(np.intp), np.zeros(len(faces), np.intp)
+    rows = [_rows([str(name) for name in by_face.groups], people, faces, shows, frames)]
+    rows.append(_rows([ALL_FACES], everybody, faces, shows, frames))
+    table = pd.concat([part for part in rows if len(part)], ignore_index=True)
     return table.assign(item=item)[list(SUMMARY_COLUMNS)]
 
 
-def _row(faces: pd.DataFrame, face_id: str, frames: pd.DataFrame) -> dict[str, object]:
-    seen = frames.loc[faces["frame"].unique()]
-    whole, part = frames["weight"].sum(), seen["weight"].sum()
+def _rows(
+    names: list[str], owner: NDArray[np.intp], faces: pd.DataFrame, shows: NDArray[np.int8], frames: pd.DataFrame
+) -> pd.DataFrame:
+    """A row for each of ``names``. ``owner`` says by number whose each of ``faces`` is, ``shows`` its emotion's."""
+    import pandas as pd
+
+    def total(values: NDArray[np.float64], of: NDArray[np.intp] = owner) -> NDArray[np.float64]:
+        return np.bincount(of, values, minlength=len(names)).astype(np.float64, copy=False)
+
+    places = frames.index.get_indexer(faces["frame"])
+    whose, seen = np.divmod(np.unique(owner * len(frames) + places), max(1, len(frames)))  # each frame once a face
+    durations, times = frames["weight"].to_numpy(float), frames["timestamp"].to_numpy(float)
+    first, last = np.full((2, len(names)), np.nan)
+    np.fmin.at(first, whose, times[seen])
+    np.fmax.at(last, whose, times[seen])
+    part, whole = total(durations[seen], whose), durations.sum()
     timed = bool(frames["timed"].all()) and len(frames) > 0
-    row: dict[str, object] = {
-        "face_id": face_id,
-        "frames": len(frames),
-        "frames_with_face": len(seen),
-        "coverage": round(part / whole, 6) if whole else 0.0,
-        "first": seen["timestamp"].min(),
-        "last": seen["timestamp"].max(),
-        "seconds": round(part, 6) if timed else float("nan"),
-    }
-    judged, weight = faces[faces["judged"]], _weight(faces)
-    row["judged"] = round(weight[judged.index].sum() / weight.sum(), 6) if len(faces) else float("nan")
-    if judged.empty:
-        return row | {"emotion": None} | dict.fromkeys([*_MEANS, *_SHARES], float("nan"))
-    weight = _weight(judged)
-    means = judged[list(EMOTIONS)].mul(weight, axis=0).sum() / weight.sum()
-    shares = weight.groupby(judged["shows"]).sum().reindex(EMOTIONS, fill_value=0.0) / weight.sum()
-    row |= {"emotion": str(means.idxmax())}
-    row |= dict(zip(_MEANS, means.round(6).tolist(), strict=True))
-    return row | dict(zip(_SHARES, shares.round(6).tolist(), strict=True))
+    judged = faces["judged"].to_numpy(bool)
+    weight, mine = durations[places], owner[judged]
+    counts = _counting(weight, owner, len(names))
+    with np.errstate(invalid="ignore"):  # who was never judged has no emotions
+        share_judged = total(counts[judged], mine) / total(counts)
+        counts = _counting(weight[judged], mine, len(names))
+        p, shown_now = faces[list(EMOTIONS)].to_numpy(float)[judged], shows[judged]
+        means = [total(counts * p[:, e], mine) / total(counts, mine) for e in range(len(EMOTIONS))]
+        shares = [total(counts * (shown_now == e), mine) / total(counts, mine) for e in range(len(EMOTIONS))]
+    best = np.argmax(np.nan_to_num(means), axis=0)
+    any_judged = np.bincount(mine, minlength=len(names)) > 0
+    return pd.DataFrame(
+        {
+            "face_id": names,
+            "frames": len(frames),
+            "frames_with_face": np.bincount(whose, minlength=len(names)),
+            "coverage": [round(float(x), 6) for x in part / whole] if whole else 0.0,
+            "first": first,
+            "last": last,
+            "seconds": [round(float(x), 6) for x in part] if timed else np.nan,
+            "judged": [round(float(x), 6) for x in share_judged],
+            "emotion": [EMOTIONS[b] if known else None for b, known in zip(best, any_judged, strict=True)],
+        }
+        | {name: values.round(6) for name, values in zip([*_MEANS, *_SHARES], [*means, *shares], strict=True)}
+    )
 
 
-def _weight(faces: pd.DataFrame) -> pd.Series:
-    """How much each row counts: for as long as it was shown, or all alike where none was shown for any time."""
-    weight = faces["weight"]
-    return weight if weight.sum() > 0 else weight * 0 + 1.0
+def _counting(weight: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """How much each face counts: for as long as it was shown, or all of an owner's alike where no time is known."""
+    return np.where(np.bincount(owner, weight, minlength=count)[owner] > 0, weight, 1.0)

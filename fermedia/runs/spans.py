@@ -181,7 +181,7 @@ class LongFilm:
         begun = time.monotonic()
         found: list[Seen] = []
         with ExitStack() as stack:
-            frames = self._frames(plan, span, stack)[1]
+            _, frames = self._frames(plan, span, stack)
             for seen in stack.enter_context(closing(engine.observer.see(frames))):
                 found.append(without_pixels(seen))
                 on_frames(None, self._share)

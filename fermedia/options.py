@@ -149,8 +149,8 @@ class RunOptions(Options):
     workers: int | None = _option(
         None,
         "Processes that share the work, each with several threads. If not given: one for each processor, as far as the "
-        "memory goes (2 GB each), for few inputs down to half of that; for a single one that is no film of over ten "
-        "minutes none, as with 0: then this process does it.",
+        "memory goes (2 GB each), for few inputs down to half of that; for a single input none, as with 0: then this "
+        "process does it.",
         _not_negative,
         metavar="N",
     )

@@ -47,10 +47,10 @@ def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
     task = job.task
     result = ItemResult(task.item)
     split: Split | None = None
-    film = LongFilm(engine.options, task)
+    film = LongFilm(engine, task)
     if job.step != "whole":
         with noted(result):
-            split = film.begin(on_frames) if job.step == "begin" else film.step(engine, job, result, on_frames)
+            split = film.begin(on_frames) if job.step == "begin" else film.step(job, result, on_frames)
         if result.folder or result.failures:
             return _outcome(engine, task, result, film.source())
         if split or job.step != "begin":

@@ -32,7 +32,6 @@ from fermedia.errors import MediaError
 from fermedia.files import shown, whole_file, write_json
 from fermedia.media.spans import FilmIndex, SeamError, SpanReader
 from fermedia.media.video import VideoReader
-from fermedia.options import AnalyzeOptions
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.joined import JoinedFilm, SpanWriter
 from fermedia.outputs.placing import Memory
@@ -74,23 +73,20 @@ class Plan:
 class LongFilm:
     """One film of a task; its steps are done by any workers, in any order that the ``Agenda`` allows."""
 
-    def __init__(self, options: AnalyzeOptions, task: Task) -> None:
-        self._options = options
+    def __init__(self, engine: Engine, task: Task) -> None:
+        self._engine, self._options = engine, engine.options
         self._task, self._path, self._folder = task, task.item.path, task.spans
         #: Each frame is looked at and then drawn.
         self._share = 0.5 if self._options.video else 1.0
 
-    def divide(self) -> int:
-        """Into how many spans the film is divided, by now or an earlier run; 1 if it is to be done undivided."""
-        try:
-            plan = self._divided()
-        except Exception:  # whoever does it says what is wrong, and that it is this item
-            return 1
-        return len(plan.spans) if plan else 1
-
     def begin(self, on_frames: OnFrames) -> Split | None:
-        """The first steps, or those that an earlier run left. None if the film is to be done undivided."""
-        plan = self._divided()
+        """Divide the film, or go on with what an earlier run left. None if it is to be done undivided."""
+        if self._task.item.kind != "video":
+            return None
+        try:
+            plan = self._kept_plan() or self._new_plan()
+        except (SeamError, MediaError):  # who does it undivided says what is wrong
+            return None
         if plan is None:
             return None
         todo = [n for n in range(len(plan.spans)) if not self._file("look", n).exists()]
@@ -98,18 +94,18 @@ class LongFilm:
         on_frames(max(1, round(len(plan.sampled) - self._share * done)), 0)
         return Split(tuple(Job(self._task, "look", n) for n in todo), Job(self._task, "follow"))
 
-    def step(self, engine: Engine, job: Job, result: ItemResult, on_frames: OnFrames) -> Split | None:
+    def step(self, job: Job, result: ItemResult, on_frames: OnFrames) -> Split | None:
         """Do one of the other jobs. ``result`` has a folder when it was the last one."""
         try:
             plan = self._plan()
             if job.step == "look":
-                self._look(engine, plan, job.span, on_frames)
+                self._look(plan, job.span, on_frames)
             elif job.step == "follow":
                 return self._follow(plan, result)
             elif job.step == "draw":
                 self._draw(plan, job.span, on_frames)
             else:
-                self._join(engine, plan, result)
+                self._join(plan, result)
         except SeamError:  # the others' files stay, for they are still at work
             return Split((), Job(self._task, "whole"))
         finally:
@@ -123,14 +119,6 @@ class LongFilm:
         return Source.of(self._task.item)
 
     # -- the plan ---------------------------------------------------------------------------------------------------
-
-    def _divided(self) -> Plan | None:
-        if self._task.item.kind != "video":
-            return None
-        try:
-            return self._kept_plan() or self._new_plan()
-        except (SeamError, MediaError):  # who does it undivided says what is wrong
-            return None
 
     def _new_plan(self) -> Plan | None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -177,12 +165,12 @@ class LongFilm:
 
     # -- the steps --------------------------------------------------------------------------------------------------
 
-    def _look(self, engine: Engine, plan: Plan, span: int, on_frames: OnFrames) -> None:
+    def _look(self, plan: Plan, span: int, on_frames: OnFrames) -> None:
         begun = time.monotonic()
         found: list[Seen] = []
         with ExitStack() as stack:
             _, frames = self._frames(plan, span, stack)
-            for seen in stack.enter_context(closing(engine.observer.see(frames))):
+            for seen in stack.enter_context(closing(self._engine.observer.see(frames))):
                 found.append(without_pixels(seen))
                 on_frames(None, self._share)
         self._check_unchanged(plan)
@@ -227,7 +215,7 @@ class LongFilm:
         self._check_unchanged(plan)
         write_json(self._drawn(span), {"seconds": time.monotonic() - begun})
 
-    def _join(self, engine: Engine, plan: Plan, result: ItemResult) -> None:
+    def _join(self, plan: Plan, result: ItemResult) -> None:
         begun = time.monotonic()
         known = json.loads((self._folder / "followed.json").read_text())
         for name in _KNOWN:
@@ -250,7 +238,7 @@ class LongFilm:
         self._check_unchanged(plan)
         result.seconds += time.monotonic() - begun
         details = {"media": plain(info), "warning": None, "spans": len(plan.spans)}
-        engine.complete(result, staging, self._task.place, details)
+        self._engine.complete(result, staging, self._task.place, details)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _cut(self, plan: Plan, moments: Sequence[Moment], folder: Path) -> None:

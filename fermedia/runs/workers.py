@@ -30,7 +30,6 @@ from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
-from fermedia.runs.spans import LongFilm
 from fermedia.threads import cores, keep_to
 
 #: Seconds between two messages about frames.
@@ -75,13 +74,11 @@ def free_memory() -> int:
 def _as_it_fits(
     timeout: float | None, options: AnalyzeOptions, tasks: Iterable[Task], progress: Progress
 ) -> Generator[Outcome]:
-    """One task is done here, unless it must be ended at a time; several, or the spans of a long film, by workers."""
+    """One task is done here, unless it must be ended at a time; several by as many workers as fit."""
     rest = iter(tasks)
     first = list(islice(rest, cores()))
-    # Two workers are quicker than one process with two threads that look (scripts/measure_workers.py).
-    parts = LongFilm(options, first[0]).divide() if len(first) == 1 and fitting(2) > 1 else len(first)
-    alone = parts <= 1 and timeout is None
-    chosen: Executor = in_process if alone else Workers(fitting(parts), timeout)
+    alone = len(first) <= 1 and timeout is None
+    chosen: Executor = in_process if alone else Workers(fitting(len(first)), timeout)
     yield from chosen(options, chain(first, rest), progress)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image as PIL
 
 from fermedia.options import AnalyzeOptions
 from fermedia.runs import spans
@@ -212,41 +211,6 @@ spans.shutil = shutil
 }
 
 
-#: A machine of two processors and enough memory for a worker on each.
-ROOM = "import fermedia.runs.workers as w\nw.cores, w.free_memory = lambda: 2, lambda: 10**11\n"
-
-
-def test_a_long_film_alone_is_shared_by_workers(forks: Forks, films: Path, undisturbed: Path, tmp_path: Path) -> None:
-    out, source = tmp_path / "out", films / "long.mp4"
-    # The workers are new processes, in which such a film is not long: they go by how it was divided.
-    before = SPANS + ROOM + "w.in_process = None\n"
-    status, said = forks.run("analyze", source, "--out", out, "--executor", "local", before=before)
-    assert status == 0, said
-    assert json.loads((out / "items/long.mp4/item.json").read_text())["spans"] >= 3
-    made = {name: text for name, text in results(out).items() if name.startswith("items/")}
-    assert made == {name: text for name, text in results(undisturbed).items() if name.startswith("items/long")}
-
-
-@pytest.mark.parametrize("name", ["short.mp4", "broken.mp4", "picture.png"])
-def test_what_else_is_alone_is_not(forks: Forks, films: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "broken.mp4").write_bytes((films / "long.mp4").read_bytes()[:3000])
-    PIL.new("L", (60, 40)).save(tmp_path / "picture.png")
-    source = films / name if name == "short.mp4" else tmp_path / name
-    before = SPANS + ROOM + "w.Workers = None\n"
-    status, said = forks.run("analyze", source, "--out", tmp_path / "out", "--executor", "local", before=before)
-    assert status == (3 if name == "broken.mp4" else 0), said
-
-
-def test_where_a_long_film_cannot_be_divided_its_item_says_why(forks: Forks, films: Path, tmp_path: Path) -> None:
-    full = "import fermedia.runs.spans as s\ndef save(*_, **__):\n    raise OSError(13, 'Permission denied')\n"
-    before = SPANS + ROOM + full + "s.save = save\n"
-    source, out = films / "long.mp4", tmp_path / "out"
-    status, said = forks.run("analyze", source, "--out", out, "--executor", "local", before=before)
-    assert status == 3, said
-    assert "Traceback" not in said
-    assert "Permission denied" in (out / "failures.csv").read_text()
-
-
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_a_step_and_continued(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, step: str
@@ -256,7 +220,7 @@ def test_killed_at_a_step_and_continued(
     kept = {path.name for path in out.glob(".spans/*/look-*.npz")}
     assert kept
     count = "import fermedia.runs.spans as s\nfirst = s.LongFilm._look\n"
-    count += "def look(self, *given):\n    print('LOOKED', flush=True)\n    first(self, *given)\n"
+    count += "def look(self, plan, span, on):\n    print('LOOKED', flush=True)\n    first(self, plan, span, on)\n"
     status, said = forks.run("analyze", films, "--out", out, before=SPANS + count + "s.LongFilm._look = look\n")
     assert status == 0, said
     if step == "a span is being looked at":

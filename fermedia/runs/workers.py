@@ -50,7 +50,7 @@ def executor(running: RunOptions) -> Executor:
 def fitting(items: int) -> int:
     """How many workers suit this machine and so many items.
 
-    One for each processor, if there are as many items: one film alone keeps three in four processors at work
+    One for each processor, if there are as many items: one film alone does not keep all processors at work
     (docs/performance.md). Fewer items are given more threads each, since a worker works in several. No more
     than memory allows.
     """

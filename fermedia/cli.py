@@ -340,4 +340,7 @@ def main() -> None:
         how = str(error.__cause__ or error) or "to go on, give the same command again"
         click.echo(f"fermedia: interrupted; {how}", err=True)
         status = EXIT_INTERRUPTED
+        # If Ctrl-C came while Python ran a piece of text, as a library does to make a class, CPython remembers that
+        # and has `python -m fermedia` die of the signal, whatever the status. The next piece of text makes it forget.
+        exec("")
     sys.exit(status)

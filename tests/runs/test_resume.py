@@ -317,6 +317,22 @@ def test_ctrl_c_while_the_command_is_loaded() -> None:
     assert done.stderr == "fermedia: interrupted; to go on, give the same command again\n"
 
 
+def test_ctrl_c_while_python_runs_a_text(tmp_path: Path) -> None:
+    """As `namedtuple` does: CPython then ends `python -m` by the signal instead of with the status."""
+    (tmp_path / "interrupted.py").write_text(
+        "import fermedia.cli as command\n"
+        "def cli(**_):\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "command.cli = cli\n"
+        "command.main()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 130
+    assert done.stderr == "fermedia: interrupted; to go on, give the same command again\n"
+
+
 def test_what_does_not_come_back_is_ended_all_the_same(forks: Forks, twenty: Path, tmp_path: Path) -> None:
     """A decoder in an endless loop hears nothing of Ctrl-C."""
     stuck = """

@@ -319,16 +319,17 @@ def busy_pool(threads: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
 
     Where there are as many as processors, each thread keeps to one of its own, and so do those that libraries begin
     from it: Linux, left to itself, often lets two of them wait for one processor while another idles. It is not done
-    where this process is to leave processors to others. What ``nice`` is added to is the process's own (0 to 19).
+    where this process is to leave processors to others, nor where the system has no such binding.
     """
     places = sorted(os.sched_getaffinity(0)) if _kept is None and hasattr(os, "sched_getaffinity") else []
     if not 1 < len(places) == threads:
         places = []
 
     def begin() -> None:
-        with suppress(OSError, IndexError):
+        with suppress(OSError):
             if nice and sys.platform == "linux":  # elsewhere it would be the whole process
                 os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + nice)
-            os.sched_setaffinity(0, {places.pop()})
+            if places:
+                os.sched_setaffinity(0, {places.pop()})
 
     return ThreadPoolExecutor(threads, name, initializer=begin)

@@ -357,6 +357,13 @@ def test_busy_threads_keep_to_a_processor_each_where_all_are_theirs(
     assert used(2) == []
 
 
+def test_busy_threads_work_where_they_cannot_be_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
+    with busy_pool(2, "busy") as busy:
+        assert busy.submit(int, "7").result() == 7
+
+
 @pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere a thread cannot give way on its own")
 def test_busy_threads_give_way_alone() -> None:
     with busy_pool(1, "busy", nice=3) as busy:

@@ -102,11 +102,11 @@ def _rows(
     with np.errstate(invalid="ignore"):  # who was never judged has no emotions
         share_judged = total(counts[judged], mine) / total(counts)
         counts = _counting(weight[judged], mine, len(names))
+        each = total(counts, mine)  # above 0 for whoever was judged at all
         p, shown_now = faces[list(EMOTIONS)].to_numpy(float)[judged], shows[judged]
-        means = [total(counts * p[:, e], mine) / total(counts, mine) for e in range(len(EMOTIONS))]
-        shares = [total(counts * (shown_now == e), mine) / total(counts, mine) for e in range(len(EMOTIONS))]
+        means = [total(counts * p[:, e], mine) / each for e in range(len(EMOTIONS))]
+        shares = [total(counts * (shown_now == e), mine) / each for e in range(len(EMOTIONS))]
     best = np.argmax(np.nan_to_num(means), axis=0)
-    any_judged = np.bincount(mine, minlength=len(names)) > 0
     return pd.DataFrame(
         {
             "face_id": names,
@@ -117,7 +117,7 @@ def _rows(
             "last": last,
             "seconds": [round(float(x), 6) for x in part] if timed else np.nan,
             "judged": [round(float(x), 6) for x in share_judged],
-            "emotion": [EMOTIONS[b] if known else None for b, known in zip(best, any_judged, strict=True)],
+            "emotion": [EMOTIONS[b] if known else None for b, known in zip(best, each > 0, strict=True)],
         }
         | {name: values.round(6) for name, values in zip([*_MEANS, *_SHARES], [*means, *shares], strict=True)}
     )

@@ -41,9 +41,6 @@ from fermedia.vision.detect import FaceDetector
 from fermedia.vision.observe import MOST_PIXELS, Observer
 from fermedia.vision.smooth import steadied
 
-#: Between two stages of a film wait at most so many frames, and of large ones so many pixels, but always two.
-_MOST_AHEAD, _MOST_PIXELS_AHEAD = 8, 8e6
-
 #: Called once with the expected number of frames (None if unknown), then with 1 after every frame, or with the shares
 #: of it that are done.
 OnFrames = Callable[[int | None, float], None]
@@ -225,11 +222,6 @@ def _read(path: Path) -> Picture | MediaError:
 def _weight(path: Path) -> float:
     """The share that a photo takes of what may be read ahead."""
     return max(pixels(path) / MOST_PIXELS, 1 / cores())
-
-
-def waiting(info: MediaInfo) -> int:
-    """How many frames of a film may wait between two stages."""
-    return int(min(_MOST_AHEAD, max(2, _MOST_PIXELS_AHEAD // (info.width * info.height))))
 
 
 def _expected(info: MediaInfo, options: AnalyzeOptions) -> int | None:

@@ -38,7 +38,7 @@ from fermedia.outputs.placing import Memory
 from fermedia.outputs.previews import FOLDER, Moment, MomentPreviews, Moments
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.runs.agenda import Job, Split, Task
-from fermedia.runs.item import Engine, ItemResult, OnFrames, plain, waiting
+from fermedia.runs.item import Engine, ItemResult, OnFrames, plain
 from fermedia.runs.ledger import Failure
 from fermedia.runs.packed import Found, load, pack_found, pack_seen, save, unpack_found, unpack_seen, without_pixels
 from fermedia.runs.source import Source
@@ -51,6 +51,9 @@ from fermedia.vision.smooth import steadied
 #: Whoever changes them changes the method (``runs.settings``).
 LONG, SPAN = 600.0, 120.0
 
+
+#: So many decoded frames wait to be drawn at most, and of large ones so many pixels, but always two.
+_MOST_AHEAD, _MOST_PIXELS_AHEAD = 8, 8e6
 
 #: What is known of a film when its people have been followed.
 _KNOWN = ("frames", "analysed", "with_face", "faces", "end", "seconds")
@@ -205,7 +208,7 @@ class LongFilm:
         with whole_file(self._file("film", span)) as path:
             with ExitStack() as stack:
                 info, part = self._frames(plan, span, stack)
-                frames = stack.enter_context(closing(ahead(part, waiting(info))))
+                frames = stack.enter_context(closing(ahead(part, _waiting(info))))
                 film = SpanWriter(path, self._path, info, self._options.start, memory, last)
                 stack.enter_context(film)
                 for frame, seen in zip(frames, found, strict=True):
@@ -302,6 +305,11 @@ class _Drawings:
         if number in self._ends:
             self._save(self._ends[number], self._before, self._span)
             self._before, self._span = self._memory, [self._last]
+
+
+def _waiting(info: MediaInfo) -> int:
+    """How many frames of a film may wait to be drawn."""
+    return int(min(_MOST_AHEAD, max(2, _MOST_PIXELS_AHEAD // (info.width * info.height))))
 
 
 def _divided(index: FilmIndex, numbers: range, time_of: Callable[[int], float]) -> Iterator[range]:

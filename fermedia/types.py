@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 #: The seven emotions in FER-2013's own label order (0..6). Every array, column and plot keeps this order.
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+_HAPPY, _UNPLEASANT = EMOTIONS.index("happy"), [EMOTIONS.index(e) for e in ("angry", "disgust", "fear", "sad")]
 
 Gray = NDArray[np.uint8]
 """A grey picture, shape (h, w), full range 0..255."""
@@ -95,8 +96,8 @@ class Observation:
 
 def valence(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """Happy minus the strongest of angry, disgust, fear, sad, -1..1; shape (..., 7) becomes (...)."""
-    p = dict(zip(EMOTIONS, np.moveaxis(np.asarray(probabilities, np.float64), -1, 0), strict=True))
-    return np.asarray(p["happy"] - np.max([p["angry"], p["disgust"], p["fear"], p["sad"]], axis=0))
+    p = np.asarray(probabilities, np.float64)
+    return np.asarray(p[..., _HAPPY] - p[..., _UNPLEASANT].max(axis=-1))
 
 
 class Picture(ABC):

@@ -81,9 +81,11 @@ def segments(
         about |= {"source": film["source"].iloc[0]}
         lengths = shown(film, end)
         steady = steady_timeline(film, smooth)
+        judged = steady[steady["judged"] & lengths["timed"].all()]
+        everybody = _Sightings.of(judged, lengths["weight"])
         found: list[dict[str, Any]] = []
-        for face_id, face in steady[steady["judged"] & lengths["timed"].all()].groupby("face_id"):
-            seen = _Sightings.of(face, lengths["weight"])
+        for face_id, places in pd.Series(np.arange(len(judged)), judged.index).groupby(judged["face_id"]):
+            seen = everybody.at(places.to_numpy())
             stretches = _tidied(list(_stretches(seen, enter, leave, shortest)), shortest)
             found += [about | {"face_id": face_id} | _row(seen, stretch) for stretch in stretches]
         rows += sorted(found, key=lambda row: row["begin"])
@@ -94,16 +96,19 @@ def segments(
 
 @dataclass(frozen=True)
 class _Sightings:
-    """A face's judged sightings, by time: when each begins and ends, seconds (n,), and probabilities (n, 7)."""
+    """Judged sightings of faces, by time: when each begins and ends, seconds (n,), and probabilities (n, 7)."""
 
     begins: NDArray[np.float64]
     ends: NDArray[np.float64]
     p: NDArray[np.float64]
 
     @classmethod
-    def of(cls, face: pd.DataFrame, lengths: pd.Series) -> _Sightings:
-        begins = face["timestamp"].to_numpy(np.float64)
-        return cls(begins, begins + lengths.loc[face["frame"]].to_numpy(), face[list(EMOTIONS)].to_numpy(np.float64))
+    def of(cls, rows: pd.DataFrame, lengths: pd.Series) -> _Sightings:
+        begins = rows["timestamp"].to_numpy(np.float64)
+        return cls(begins, begins + lengths.loc[rows["frame"]].to_numpy(), rows[list(EMOTIONS)].to_numpy(np.float64))
+
+    def at(self, places: NDArray[np.intp]) -> _Sightings:
+        return _Sightings(self.begins[places], self.ends[places], self.p[places])
 
 
 @dataclass(frozen=True)

@@ -125,16 +125,19 @@ def steady_timeline(timeline: pd.DataFrame, seconds: float) -> pd.DataFrame:
     What is drawn in the annotated film, from the raw values of the file. Rows without a judgement, and pictures, which
     have no time, stay as they are.
     """
-    judged = timeline[timeline["judged"] & timeline["timestamp"].notna()]
-    if seconds <= 0 or judged.empty:
+    judged = np.flatnonzero(timeline["judged"] & timeline["timestamp"].notna())
+    if seconds <= 0 or not len(judged):
         return timeline
-    times, values = judged["timestamp"].to_numpy(), judged[list(EMOTIONS)].to_numpy(copy=True)
-    for rows in judged.groupby("face_id").indices.values():
-        values[rows] = smooth(times[rows], values[rows], seconds)
-    steady = timeline.copy()
-    steady.loc[judged.index, list(EMOTIONS)] = values
-    steady.loc[judged.index, "emotion"] = np.array(EMOTIONS, object)[values.argmax(axis=1)]
-    steady.loc[judged.index, "valence"] = valence(values)
+    times, p = timeline["timestamp"].to_numpy(), timeline[list(EMOTIONS)].to_numpy(np.float64, copy=True)
+    for places in timeline["face_id"].iloc[judged].to_frame().groupby("face_id").indices.values():
+        rows = judged[places]
+        p[rows] = smooth(times[rows], p[rows], seconds)
+    follows = {"emotion": np.array(EMOTIONS, object)[p[judged].argmax(axis=1)], "valence": valence(p[judged])}
+    steady = timeline.assign(**dict(zip(EMOTIONS, p.T, strict=True)))
+    for name, values in follows.items():
+        column = steady[name].to_numpy(copy=True)
+        column[judged] = values
+        steady[name] = column
     return steady
 
 
@@ -153,4 +156,4 @@ def _face(observation: Observation) -> list[str | int]:
 
 
 def _decimal(value: float, places: int = 6) -> str:
-    return f"{round(value, places) + 0.0:.{places}f}"  # adding 0 turns -0 into 0
+    return f"{value:z.{places}f}"  # z: no minus before what rounds to 0

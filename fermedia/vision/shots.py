@@ -103,7 +103,9 @@ class ShotDetector:
             return False
         while len(self._lately) > 2 and self._lately[1][0] <= time - _FLASH:
             self._lately.popleft()
-        left = min(self._lately[i][1].left_over(now) for i in (-1, 0)) if self._lately else 0.0
+        left = self._lately[-1][1].left_over(now) if self._lately else 0.0
+        if left > _STILL:  # it may look again as it did before a flash
+            left = min(left, self._lately[0][1].left_over(now))
         elapsed = time - self._time
         least = min(_LEAST + _LEAST_A_SECOND * elapsed, _LEAST_MOST)
         usual = self._usual * exp(-elapsed / _FADE)

@@ -164,18 +164,51 @@ def _panel(observation: Observation, place: Place, text: int) -> Patch:
     s = _sizes(text, len(name))
     if look.name == "chip":
         return Patch(round(place.x), round(place.y), _chip(name, emotion, s.chip, s.header, text))
-    canvas = _ground(look, s).copy()
-    pad = s.tag_pad if look.name == "tag" else s.pad
+    canvas = _plate(look, emotion, s).copy()
+    pad = _pad(look, s)
     over(canvas[pad : pad + s.header, pad : pad + s.chip], _chip(name, emotion, s.chip, s.header, text))
-    _header(canvas, emotion, shares, pad, s)
-    top = pad + s.header
-    if look.name == "full":
-        _full_bars(canvas, shares, top + s.gap, s)
-    elif look.name == "bars":
-        for n, probability in enumerate(shares):
-            y = top + s.thin_row - s.thin_bar + n * s.thin_row
-            _bar(canvas, s.pad, y, s.width - 2 * s.pad, s.thin_bar, probability, _COLORS[EMOTIONS[n]])
+    if shares:
+        percent = f"{100 * max(shares):.0f}%"
+        _write(canvas, percent, look.width - pad - text_width(percent, text), pad, text, LIGHT)
+    for n, track in enumerate(_tracks(look, s)):
+        _fill(_inside(canvas, track), shares[n], _COLORS[EMOTIONS[n]])
     return Patch(round(place.x), round(place.y), canvas)
+
+
+@lru_cache(maxsize=32)
+def _plate(look: Look, emotion: str | None, s: _Sizes) -> Pixels:
+    """What a panel is of whatever face that shows this emotion."""
+    canvas = _ground(look, s).copy()
+    pad = _pad(look, s)
+    _write(canvas, emotion or _NOT_JUDGED, pad + s.chip + s.gap, pad, s.text, LIGHT if emotion else _DIM)
+    for n, track in enumerate(_tracks(look, s)):
+        over(_inside(canvas, track), _tinted_bar(track[2], track[3], (255, 255, 255), 0.13))
+        if look.name == "full":
+            top = pad + s.header + s.gap + n * s.row
+            color = LIGHT if EMOTIONS[n] == emotion else _DIM
+            _write(canvas, EMOTIONS[n], pad, top + (s.row - round(s.label * 1.3)) // 2, s.label, color)
+    return canvas
+
+
+def _pad(look: Look, s: _Sizes) -> int:
+    return s.tag_pad if look.name == "tag" else s.pad
+
+
+def _tracks(look: Look, s: _Sizes) -> list[tuple[int, int, int, int]]:
+    """Where the seven bars may reach, in the order of ``EMOTIONS``: x, y, width, height in the panel."""
+    top = s.pad + s.header
+    if look.name == "full":
+        x, y = s.pad + s.labels + s.gap, top + s.gap + (s.row - s.bar) // 2
+        return [(x, y + n * s.row, s.width - s.pad - x, s.bar) for n in range(len(EMOTIONS))]
+    if look.name == "bars":
+        y, width = top + s.thin_row - s.thin_bar, s.width - 2 * s.pad
+        return [(s.pad, y + n * s.thin_row, width, s.thin_bar) for n in range(len(EMOTIONS))]
+    return []
+
+
+def _inside(canvas: Pixels, part: tuple[int, int, int, int]) -> Pixels:
+    x, y, width, height = part
+    return canvas[y : y + height, x : x + width]
 
 
 @lru_cache(maxsize=32)
@@ -200,34 +233,12 @@ def _chip(name: str, emotion: str | None, width: int, height: int, text: int) ->
     return chip
 
 
-def _header(canvas: Pixels, emotion: str | None, shares: list[float], pad: int, s: _Sizes) -> None:
-    """What stands to the right of the chip."""
-    x = pad + s.chip + s.gap
-    _write(canvas, emotion or _NOT_JUDGED, x, pad, s.text, LIGHT if emotion else _DIM)
-    if shares:
-        percent = f"{100 * max(shares):.0f}%"
-        _write(canvas, percent, canvas.shape[1] - pad - text_width(percent, s.text), pad, s.text, LIGHT)
-
-
-def _full_bars(canvas: Pixels, shares: list[float], top: int, s: _Sizes) -> None:
-    left = s.pad + s.labels + s.gap
-    width = s.width - s.pad - left
-    for n, probability in enumerate(shares):
-        emotion, y = EMOTIONS[n], top + n * s.row
-        color = LIGHT if probability == max(shares) else _DIM
-        _write(canvas, emotion, s.pad, y + (s.row - round(s.label * 1.3)) // 2, s.label, color)
-        _bar(canvas, left, y + (s.row - s.bar) // 2, width, s.bar, probability, _COLORS[emotion])
-
-
-def _bar(canvas: Pixels, x: int, y: int, width: int, height: int, share: float, color: RGB) -> None:
-    """A track of full width, and in it a bar of ``share`` of its length, to a fraction of a pixel."""
-    radius = height / 2 if height > 3 else 0
-    track = canvas[y : y + height, x : x + width]
-    over(track, _tinted_bar(width, height, radius, (255, 255, 255), 0.13))
-    length = share * width
-    whole = max(int(length), 1)
-    bar = _tinted_bar(width, height, radius, color, 1.0)
-    if length < height:
+def _fill(track: Pixels, share: float, color: RGB) -> None:
+    """Fill ``share`` of a track's length with a bar, to a fraction of a pixel."""
+    height, width = track.shape[:2]
+    whole = max(int(share * width), 1)
+    bar = _tinted_bar(width, height, color, 1.0)
+    if share * width < height:
         over(track[:, :whole], bar[:, :whole])
         return
     cap = height // 2
@@ -236,8 +247,8 @@ def _bar(canvas: Pixels, x: int, y: int, width: int, height: int, share: float, 
 
 
 @lru_cache(maxsize=64)
-def _tinted_bar(width: int, height: int, radius: float, color: RGB, opacity: float) -> Pixels:
-    return tint(rounded(width, height, radius), color, opacity)
+def _tinted_bar(width: int, height: int, color: RGB, opacity: float) -> Pixels:
+    return tint(rounded(width, height, height / 2 if height > 3 else 0), color, opacity)
 
 
 def _write(canvas: Pixels, text: str, x: int, y: int, size: int, color: RGB) -> None:

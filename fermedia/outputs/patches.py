@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -33,6 +34,7 @@ class YuvSpace:
     blue: float
     full_range: bool
 
+    @cached_property
     def matrix(self) -> NDArray[np.float64]:
         """(4, 4): premultiplied (R, G, B, A) to premultiplied (Y, Cb, Cr, A), all 0..255."""
         luma = np.array([self.red, 1 - self.red - self.blue, self.blue, 0])
@@ -97,7 +99,7 @@ def to_yuv(patch: Patch, space: YuvSpace) -> YuvPatch:
 
 def _planes(rgba: NDArray[Any], space: YuvSpace) -> list[Pixels]:
     """Premultiplied Y, Cb, Cr and alpha of an RGBA picture."""
-    return [np.asarray(plane, np.uint8) for plane in cv2.split(cv2.transform(rgba, space.matrix()))]
+    return [np.asarray(plane, np.uint8) for plane in cv2.split(cv2.transform(rgba, space.matrix))]
 
 
 def blend_yuv420(planes: tuple[Pixels, Pixels, Pixels], patches: Iterable[YuvPatch]) -> None:

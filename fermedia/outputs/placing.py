@@ -104,23 +104,24 @@ class Placer:
         self._last = {face_id: Place(Look(*look), side, x, y) for face_id, look, side, x, y in memory}
 
     def _best(self, face_id: int, n: int, faces: Rects, taken: list[Rect], looks: Sequence[Look]) -> Place | None:
-        options = [(look, side) for look in looks if self._fits(look) for side in _TALL]
+        fitting = [look for look in looks if self._fits(look)]
+        options = [(look, side) for look in fitting for side in _TALL]
         if not options:
             return None
-        rects = np.array([self._rect(faces[n], look, side) for look, side in options])
-        cost = self._cost(rects, n, faces, taken)
+        rects = [rect for look in fitting for rect in self._rects(faces[n], look)]
+        cost = self._cost(np.array(rects), n, faces, taken).tolist()
         last = self._last.get(face_id)
-        crowd = min(1.0, (len(faces) - 1) / 4)
+        crowd, own = min(1.0, (len(faces) - 1) / 4), max(1.0, float(_areas(faces)[n]))
         for k, (look, side) in enumerate(options):
             area = look.width * look.height
             flat = look.width > 2 * look.height
             cost[k] += look.cost + (_FLAT if flat else _TALL)[side] + area / (self._size[0] * self._size[1])
-            cost[k] += crowd * _LARGE * max(0.0, area / max(1.0, float(_areas(faces)[n])) - 1.5)
+            cost[k] += crowd * _LARGE * max(0.0, area / own - 1.5)
             if last and (last.look.name, last.side) == (look.name, side):
                 cost[k] -= _STAYS
-        best = int(cost.argmin())
+        best = cost.index(min(cost))
         look, side = options[best]
-        x, y = float(rects[best, 0]), float(rects[best, 1])
+        x, y, _, _ = rects[best]
         if last and (last.look.name, last.side) == (look.name, side) and abs(x - last.x) + abs(y - last.y) < look.width:
             x, y = last.x + _FOLLOWS * (x - last.x), last.y + _FOLLOWS * (y - last.y)
         return Place(look, side, x, y)
@@ -129,10 +130,11 @@ class Placer:
         room = 2 * self._margin
         return look.width + room <= self._size[0] and look.height + room <= self._size[1]
 
-    def _rect(self, face: Rects, look: Look, side: str) -> Rect:
+    def _rects(self, face: Rects, look: Look) -> list[Rect]:
+        """Where a look would lie on each side, in the order of ``_TALL``."""
         left, top, right, bottom = face.tolist()
         gap, w, h = 2 * self._margin, look.width, look.height
-        x, y = {
+        places = {
             "right": (right + gap, top),
             "left": (left - gap - w, top),
             "low right": (right + gap, bottom - h),
@@ -141,10 +143,13 @@ class Placer:
             "above": (left, top - gap - h),
             "inside": (left + gap, bottom - gap - h),
             "inside right": (right - gap - w, bottom - gap - h),
-        }[side]
-        x = min(max(x, self._margin), self._size[0] - self._margin - w)
-        y = min(max(y, self._margin), self._size[1] - self._margin - h)
-        return x, y, x + w, y + h
+        }
+        rects = []
+        for side in _TALL:
+            x = min(max(places[side][0], self._margin), self._size[0] - self._margin - w)
+            y = min(max(places[side][1], self._margin), self._size[1] - self._margin - h)
+            rects.append((x, y, x + w, y + h))
+        return rects
 
     def _cost(self, rects: Rects, n: int, faces: Rects, taken: list[Rect]) -> NDArray[np.float64]:
         weight = np.full(len(faces), _OVER_FACES)

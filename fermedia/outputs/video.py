@@ -28,7 +28,7 @@ from fermedia.types import Frame, MediaInfo, Observation
 QUALITY = {"crf": "20", "preset": "veryfast", "threads": "4", "x264-params": "cpu-independent=1"}
 
 #: Drawn frames that may wait for x264, which keeps no more than three in four of two processors at work by itself.
-_DRAWN_AHEAD = 4
+_DRAWN_AHEAD = 8
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000

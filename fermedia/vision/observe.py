@@ -95,7 +95,9 @@ class Observer:
         self._detectors: list[FaceDetector] = []
         self._threads = threads or cores()
         self._pool = busy_pool(self._threads, "look", _NICE if gives_way else 0)
-        self._pool.submit(self._detector).result()  # what is wrong shows before any file is touched
+        # What is wrong shows before any file is touched; a second is made while the caller opens one.
+        made = [self._pool.submit(self._detector) for _ in range(min(2, self._threads))]
+        made[0].result()
 
     def __enter__(self) -> Self:
         return self

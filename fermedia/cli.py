@@ -82,7 +82,9 @@ def analyze(
         from fermedia.runs.batch import run_batch
         from fermedia.runs.progress import Progress
         from fermedia.runs.workers import executor
+        from fermedia.threads import take_long_turns
 
+        take_long_turns()
         with Progress(quiet) as progress:
             totals = run_batch(
                 list(inputs),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -370,6 +372,22 @@ def test_busy_threads_give_way_alone() -> None:
         mine, theirs = os.getpriority(os.PRIO_PROCESS, 0), busy.submit(os.getpriority, os.PRIO_PROCESS, 0).result()
     assert theirs == min(mine + 3, 19)
     assert os.getpriority(os.PRIO_PROCESS, 0) == mine
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has such turns")
+@pytest.mark.parametrize(("before", "after"), [("SCHED_OTHER", "SCHED_BATCH"), ("SCHED_IDLE", "SCHED_IDLE")])
+def test_turns_are_long_for_all_threads_where_nobody_chose_otherwise(before: str, after: str) -> None:
+    program = f"""
+import os
+from concurrent.futures import ThreadPoolExecutor
+from fermedia.threads import take_long_turns
+os.sched_setscheduler(0, os.{before}, os.sched_param(0))
+take_long_turns()
+with ThreadPoolExecutor(1) as pool:
+    found = pool.submit(os.sched_getscheduler, 0).result()
+assert found == os.sched_getscheduler(0) == os.{after}, found
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_what_is_behind_is_done_in_order_and_waited_for() -> None:

@@ -7,8 +7,9 @@
     python scripts/benchmark.py --fer PYTHON             beside fer (PyPI), by an interpreter that has it installed
                                                          (with "opencv-contrib-python<5": its default detector needs it)
 
-Times are of one run on one machine: compare them with each other, not with those of another machine. CPU time is that
-of all threads. The best is the stages' CPU time shared by all processors without a moment's loss. Where anything else
+Times are of one run on one machine: compare them with each other, not with those of another machine. All is measured
+``--rounds`` times, in turn, and the medians are printed, for machines have slower minutes. CPU time is that of all
+threads. The best is the stages' CPU time shared by all processors without a moment's loss. Where anything else
 runs on the machine, the frames a second and all that is by the clock are worse than they could be; CPU times less so.
 """
 
@@ -28,6 +29,7 @@ from fractions import Fraction
 from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from statistics import median
 from typing import Any
 
 import av
@@ -40,7 +42,7 @@ from fermedia.options import AnalyzeOptions
 from fermedia.outputs.video import QUALITY, FramePainter
 from fermedia.runs.demo import make_clip
 from fermedia.runs.item import Engine
-from fermedia.threads import cores
+from fermedia.threads import cores, take_long_turns
 from fermedia.types import Frame, MediaItem, Observation
 from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
@@ -103,11 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--film", type=Path, help="measure this film")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the made-up films")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--memory", action="store_true", help="also measure peak memory, at 1, 5 and 20 minutes")
     parser.add_argument("--worker-memory", action="store_true", help="measure nothing but the peak memory of a worker")
     parser.add_argument("--detector", default="balanced", choices=("fast", "balanced", "thorough"))
     parser.add_argument("--fer", type=Path, metavar="PYTHON", help="an interpreter in whose environment fer is")
     arguments = parser.parse_args()
+    take_long_turns()  # as the command does
     print(f"{cores()} processors, {busy()} of them busy with something else at the start\n")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -116,7 +120,7 @@ def main() -> None:
             return
         films = [arguments.film] if arguments.film else [make_film(work, s, arguments.seconds) for s in SIZES]
         for film in films:
-            table(film, work, arguments.detector)
+            table(film, work, arguments.detector, arguments.rounds)
         first_result(films[0], work)
         if arguments.fer:
             pair(films[min(1, len(films) - 1)], arguments.fer, arguments.detector)
@@ -169,32 +173,53 @@ def _faces(clip: Path) -> Iterator[np.ndarray]:
                 yield frame.to_ndarray(format="rgb24")
 
 
-def table(film: Path, work: Path, preset: str) -> None:
+def table(film: Path, work: Path, preset: str, rounds: int) -> None:
     """One film: each stage alone, then all together."""
-    stages, faces = alone(film, work, preset)
+    stages: list[dict[str, Cost]] = []
+    runs: list[dict[str, Cost]] = []
+    for _ in range(max(1, rounds)):
+        found, faces = alone(film, work, preset)
+        stages.append(found)
+        runs.append(together(film, work, preset))
+    stage, run = ({name: middle([costs[name] for costs in given]) for name in given[0]} for given in (stages, runs))
     with VideoReader(film) as reader:
         info = reader.info
     print(f"## {film.name}: {info.width}x{info.height}, {info.codec}, {faces:.1f} faces a frame, {preset}\n")
     print("| stage alone | CPU ms a frame |\n|---|---|")
-    for name, cost in stages.items():
+    for name, cost in stage.items():
         print(f"| {name} | {cost.ms:.2f} |")
+    looking = sum(stage[s].ms for s in ("decoding", "detection", "framing", "classification"))
+    writing = stage["drawing"].ms + stage["encoding"].ms
+    print("\n| whole run | frames a second | CPU ms a frame | processors at work | clock, times the best |")
+    print("|---|---|---|---|---|")
+    best = {"tables alone": looking, "annotated film": looking + writing}
+    for name, cost in run.items():
+        ratio = f"{1000 * cost.wall / cost.frames / (best[name] / cores()):.2f}" if name in best else ""
+        print(f"| {name} | {cost.rate:.0f} | {cost.ms:.1f} | {cost.cpu / cost.wall:.2f} | {ratio} |")
+    full, transcoded = run["annotated film"], run["merely transcoded"]
+    print(f"\nThe annotated film takes {full.wall / transcoded.wall:.2f} times as long as merely transcoding, ", end="")
+    print(f"and {full.cpu / transcoded.cpu:.2f} times as much CPU time.\n")
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """The median of each, of several measurements of the same."""
+    return Cost(median(c.wall for c in costs), median(c.cpu for c in costs), costs[0].frames)
+
+
+def together(film: Path, work: Path, preset: str) -> dict[str, Cost]:
+    """The whole runs, and those of the codec alone."""
     decoded, transcoded = Cost(), Cost()
     with measured(decoded):
         decoded.frames = sum(1 for _ in _bare(film))
     with measured(transcoded):
         transcoded.frames = transcode(film, work / "transcoded.mp4")
     tables, full = whole(film, work, preset, False), whole(film, work, preset, True)
-    looking = sum(stages[s].ms for s in ("decoding", "detection", "framing", "classification"))
-    writing = stages["drawing"].ms + stages["encoding"].ms
-    print("\n| whole run | frames a second | CPU ms a frame | processors at work | clock, times the best |")
-    print("|---|---|---|---|---|")
-    runs = {"merely decoded": decoded, "merely transcoded": transcoded, "tables alone": tables, "annotated film": full}
-    best = {"tables alone": looking, "annotated film": looking + writing}
-    for name, cost in runs.items():
-        ratio = f"{1000 * cost.wall / cost.frames / (best[name] / cores()):.2f}" if name in best else ""
-        print(f"| {name} | {cost.rate:.0f} | {cost.ms:.1f} | {cost.cpu / cost.wall:.2f} | {ratio} |")
-    print(f"\nThe annotated film takes {full.wall / transcoded.wall:.2f} times as long as merely transcoding, ", end="")
-    print(f"and {full.cpu / transcoded.cpu:.2f} times as much CPU time.\n")
+    return {
+        "merely decoded": decoded,
+        "merely transcoded": transcoded,
+        "tables alone": tables,
+        "annotated film": full,
+    }
 
 
 def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:

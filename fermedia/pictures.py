@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.types import Color, Gray, Picture
+from fermedia.types import WHOLE, Color, Gray, Part, Picture
 
 
 class ArrayPicture(Picture):
@@ -15,7 +15,6 @@ class ArrayPicture(Picture):
     def __init__(self, rgb: Color) -> None:
         _check(rgb, "(h, w, 3)", rgb.ndim == 3 and rgb.shape[2] == 3)
         self._rgb = np.ascontiguousarray(rgb)
-        self._gray: Gray | None = None
 
     @property
     def width(self) -> int:
@@ -25,15 +24,9 @@ class ArrayPicture(Picture):
     def height(self) -> int:
         return int(self._rgb.shape[0])
 
-    def gray(self) -> Gray:
+    def gray(self, part: Part = WHOLE) -> Gray:
         """BT.601 luma, full range, (h, w)."""
-        gray = self._gray
-        if gray is None:
-            gray = self._gray = np.asarray(cv2.cvtColor(self._rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        return gray
-
-    def let_go(self) -> None:
-        self._gray = None
+        return np.asarray(cv2.cvtColor(self._rgb[part], cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB, C-contiguous. Without a size it is the picture's own array: do not write into it."""

@@ -26,6 +26,12 @@ Color = NDArray[np.uint8]
 """A colour picture, shape (h, w, 3), C-contiguous; each use says RGB or BGR."""
 
 
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+WHOLE: Part = (slice(None), slice(None))
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle in pixels. It may lie partly outside the picture; its sides are positive."""
@@ -114,12 +120,8 @@ class Picture(ABC):
         """Pixels, upright."""
 
     @abstractmethod
-    def gray(self) -> Gray:
-        """The grey picture, (height, width). Do not write into it. It is kept until ``let_go``."""
-
-    @abstractmethod
-    def let_go(self) -> None:
-        """Free the grey picture; it is made again for whoever asks."""
+    def gray(self, part: Part = WHOLE) -> Gray:
+        """The grey picture, (height, width), or a part of it; made anew for whoever asks."""
 
     @abstractmethod
     def rgb(self, size: tuple[int, int] | None = None) -> Color:

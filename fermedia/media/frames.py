@@ -14,7 +14,7 @@ from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from fermedia.media import hdr
-from fermedia.types import Color, Gray, Picture
+from fermedia.types import WHOLE, Color, Gray, Part, Picture
 
 Steps = list[tuple[str, dict[str, str]]]
 """Filters of libavfilter and their options."""
@@ -73,7 +73,6 @@ class VideoPicture(Picture):
         self.full_range = _full_range(frame)
         self.colorspace, self.primaries, self.transfer = frame.colorspace, frame.color_primaries, frame.color_trc
         self._matrix = _matrix(frame)
-        self._gray: Gray | None = None
         self._lock = threading.Lock()  # PyAV changes a frame's tags for the moment in which it is converted
 
     @property
@@ -89,19 +88,12 @@ class VideoPicture(Picture):
         """Whether the colours are BT.709's; BT.601's (or a rarer matrix) if not."""
         return self._matrix is Colorspace.ITU709
 
-    def gray(self) -> Gray:
+    def gray(self, part: Part = WHOLE) -> Gray:
         """The luma, expanded to 0..255; C-contiguous."""
-        gray = self._gray
-        if gray is None:
-            plane = self.frame.planes[0]
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            rows = rows[: self.height, : self.width]
-            gray = rows.copy() if self.full_range else np.asarray(cv2.LUT(rows, _EXPAND), dtype=np.uint8)
-            self._gray = gray
-        return gray
-
-    def let_go(self) -> None:
-        self._gray = None
+        plane = self.frame.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        luma = rows[: self.height, : self.width][part]
+        return luma.copy() if self.full_range else np.asarray(cv2.LUT(luma, _EXPAND), dtype=np.uint8)
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fermedia.errors import FermediaError
 from fermedia.files import whole_file
-from fermedia.types import EMOTIONS, Box, Color, Face, Frame, Gray, Observation, Picture
+from fermedia.types import EMOTIONS, WHOLE, Box, Color, Face, Frame, Gray, Observation, Part, Picture
 from fermedia.vision.observe import Seen
 from fermedia.vision.shots import Signature
 
@@ -36,11 +36,8 @@ class Unseen(Picture):
     def height(self) -> int:
         return 0
 
-    def gray(self) -> Gray:
+    def gray(self, part: Part = WHOLE) -> Gray:
         raise FermediaError("the pixels of this frame are gone")
-
-    def let_go(self) -> None:
-        """There is nothing to free."""
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         raise FermediaError("the pixels of this frame are gone")

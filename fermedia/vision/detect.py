@@ -178,7 +178,7 @@ class FaceDetector:
         """The face at a place, or None where the closer look does not bear it out."""
         side = _SECOND_SCOPE * max(first.box.width, first.box.height)
         turn = turn_of(first.keypoints)
-        gray = cut_square(picture.gray(), first.box.center, side, _SECOND_SIDE, turn)
+        gray = cut_square(picture, first.box.center, side, _SECOND_SIDE, turn)
         found = self._run("short", np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8))
         seen = [_brought_back(place, first.box.center, side / _SECOND_SIDE, turn) for place in found]
         seen = [place for place in seen if _holds(first.box, place.box.center)]

@@ -43,7 +43,7 @@ def crop_face(picture: Picture, face: Face | Box, size: int = 48) -> Gray:
     side = max(box.width, box.height)
     _, down = axes(turn)
     x, y = np.array(box.center) - RISE * side * down
-    return cut_square(picture.gray(), (float(x), float(y)), SIDE * side, size, turn)
+    return cut_square(picture, (float(x), float(y)), SIDE * side, size, turn)
 
 
 def turn_of(keypoints: NDArray[np.float32]) -> float:
@@ -62,8 +62,8 @@ def axes(turn: float) -> NDArray[np.float64]:
     return np.array([[cos, sin], [-sin, cos]])
 
 
-def cut_square(gray: Gray, center: tuple[float, float], side: float, size: int, turn: float = 0.0) -> Gray:
-    """A square of ``side`` pixels around ``center`` (x, y), exact to fractions of a pixel, as (size, size) uint8.
+def cut_square(picture: Picture | Gray, center: tuple[float, float], side: float, size: int, turn: float = 0.0) -> Gray:
+    """A square of ``side`` pixels around ``center`` (x, y), exact to fractions of a pixel, grey, (size, size) uint8.
 
     With ``turn`` the square lies in the picture turned by so many degrees clockwise, and comes out upright. It is
     sampled at least as densely as the picture (up to 8 x 8 samples a pixel) and the samples averaged, so that
@@ -72,14 +72,15 @@ def cut_square(gray: Gray, center: tuple[float, float], side: float, size: int, 
     """
     right, down = axes(turn)
     reach = side * float(np.abs(right).sum())
-    columns, x0 = _span(center[0] - reach / 2, reach, gray.shape[1])
-    rows, y0 = _span(center[1] - reach / 2, reach, gray.shape[0])
+    height, width = (picture.height, picture.width) if isinstance(picture, Picture) else picture.shape
+    columns, x0 = _span(center[0] - reach / 2, reach, width)
+    rows, y0 = _span(center[1] - reach / 2, reach, height)
     samples = min(max(1, math.ceil(side / size)), _MOST_SAMPLES)
     step = side / (size * samples)
     # Pixel i covers i..i+1, and OpenCV counts from the middle of the first.
     first = np.array(center) - [x0, y0] + (right + down) * (step - side) / 2 - 0.5
     dense = cv2.warpAffine(
-        gray[rows, columns],
+        picture.gray((rows, columns)) if isinstance(picture, Picture) else picture[rows, columns],
         np.column_stack([step * right, step * down, first]),
         (size * samples, size * samples),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -157,7 +157,6 @@ class Observer:
 
     def _looked(self, frame: Frame, mark: Signature | None, faces: Sequence[Found] | None) -> _Looked:
         crops = [crop_face(frame.picture, face, self._classifier.input_size) for face in faces or ()]
-        frame.picture.let_go()  # nobody needs its grey any more, and it may be held for a good while yet
         return _Looked(frame, mark, faces, crops)
 
     def _detector(self) -> FaceDetector:

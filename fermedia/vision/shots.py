@@ -75,9 +75,9 @@ class _Standard:
 
 def signature(picture: Picture) -> Signature:
     """The signature of a picture. Any thread, any order."""
-    gray = picture.gray()
-    step = max(1, min(gray.shape[1] // (_SAMPLES * _SIZE[0]), gray.shape[0] // (_SAMPLES * _SIZE[1])))
-    small = cv2.resize(gray[::step, ::step], _SIZE, interpolation=cv2.INTER_AREA)
+    step = min(picture.width // (_SAMPLES * _SIZE[0]), picture.height // (_SAMPLES * _SIZE[1]))
+    every = slice(None, None, max(1, step))
+    small = cv2.resize(picture.gray((every, every)), _SIZE, interpolation=cv2.INTER_AREA)
     return Signature(np.asarray(small, np.float32))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from fermedia.errors import ModelError
 from fermedia.pictures import ArrayPicture
-from fermedia.types import Frame, Observation
+from fermedia.types import WHOLE, Frame, Observation, Part
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
@@ -101,8 +101,8 @@ def test_no_grey_is_held_of_a_frame_that_was_looked_at(observer: Observer, follo
     made = []
 
     class Watched(ArrayPicture):
-        def gray(self) -> Image:
-            gray = super().gray()
+        def gray(self, part: Part = WHOLE) -> Image:
+            gray = super().gray(part)
             made.append(weakref.ref(gray))
             return gray
 

@@ -5,7 +5,6 @@ Made in the staging folder, before an item moves to its place; and for items of 
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fermedia.errors import MissingExtraError
 from fermedia.files import whole_file
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.exports import EXPORTS, Export
-from fermedia.outputs.report.item import DESCRIPTION, write_item_page
+from fermedia.outputs.report.item import read_description, write_item_page
 from fermedia.outputs.report.pages import DATA, PAGE, is_current
 from fermedia.outputs.segments import segments
 from fermedia.outputs.timeline import read_timeline
@@ -35,11 +34,11 @@ def derive(folder: Path, key: str, options: AnalyzeOptions) -> None:
 
     ``folder`` is that of the item ``key``; ``timeline.csv`` and ``item.json`` must be complete. Films have
     ``segments.csv`` and what ``options.export`` names, all items ``timeline.parquet`` if ``options.format`` says so.
-    The page is made anew if another file was, or if an older fermedia made it. Raises OSError.
+    The page is made anew if another file was, or if an older fermedia made it. Raises OSError, DataError.
     """
     if not (folder / "timeline.csv").is_file():
         return
-    about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    about = read_description(folder)
     formats = [] if about["kind"] == "photos" else [EXPORTS[name] for name in options.export]
     wanted = [] if about["kind"] == "photos" else [_SEGMENTS]
     wanted += [name for export in formats for name in export.files]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fermedia.errors import UsageError
+from fermedia.errors import DataError, UsageError
 from fermedia.files import shown
-from fermedia.outputs.report.item import DESCRIPTION
+from fermedia.outputs.report.item import read_description
 from fermedia.runs.ledger import LEDGER, Ledger
 
 
@@ -49,8 +48,8 @@ def results(out: Path) -> Iterator[Result]:
     for key in finished(out):
         folder = out / "items" / key
         try:
-            about = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            about = read_description(folder)
+        except DataError as error:
             where = shown(folder, whole=True)
             raise UsageError(f"{where}: its results are gone or damaged; run fermedia analyze again") from error
         yield Result(key, folder, about)

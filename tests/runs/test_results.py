@@ -17,7 +17,7 @@ from PIL import Image as PIL
 import fermedia
 from fermedia.cli import cli
 from fermedia.columns import MERGED, SUMMARY_COLUMNS, TIMELINE_COLUMNS
-from fermedia.errors import FermediaError, OutputError, UsageError
+from fermedia.errors import DataError, FermediaError, OutputError, UsageError
 from tests.films import astronaut, moving_faces, numbered, write_film
 
 
@@ -106,7 +106,14 @@ def test_wrong_merges_say_what_is_wrong(results: Path, another: Path, tmp_path: 
     path.write_text("source,frame\n")
     with pytest.raises(UsageError, match="has other columns"):
         run("merge", another, "--out", tmp_path / "all.csv")
-    (another / "items/class/photos/item.json").unlink()
+    description = another / "items/class/photos/item.json"
+    for damaged in ("", "[1]", "{}", "null", description.read_text().replace('"photos"', "3")):
+        description.write_text(damaged)
+        with pytest.raises(UsageError, match="gone or damaged"):
+            run("merge", another, "--out", tmp_path / "all.csv")
+        with pytest.raises(DataError, match="analyse the item again"):
+            run("report", another)
+    description.unlink()
     with pytest.raises(UsageError, match="gone or damaged"):
         run("merge", another, "--out", tmp_path / "all.csv")
     assert not (tmp_path / "all.csv").exists()

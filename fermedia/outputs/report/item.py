@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 #: The file that says that a folder is an item's.
 DESCRIPTION = "item.json"
 
+#: What is taken from it, of whatever item.
+_USED: dict[str, type] = {"source": str, "kind": str, "options": dict, "failures": list, "fermedia": str}
+_USED |= dict.fromkeys(("frames", "frames_analysed", "frames_with_face"), int)
+
 #: Faces whose curves and rows a page holds, those that are seen longest; the tables have all.
 MOST_FACES = 300
 
@@ -57,12 +61,14 @@ def write_item_page(folder: Path, key: str) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """item.json of an item's folder. Raises DataError."""
+    """item.json of an item's folder. Raises DataError where it is gone, damaged, or another program's."""
     path = folder / DESCRIPTION
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); analyse the item again") from error
+    if not isinstance(found, dict) or not _USED.items() <= {(name, type(value)) for name, value in found.items()}:
+        raise DataError(f"{path}: does not describe an item of fermedia; analyse the item again")
     return found
 
 

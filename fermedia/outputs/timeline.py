@@ -116,7 +116,11 @@ def read_timeline(path: str | Path) -> pd.DataFrame:
         raise DataError(f"{path}: not a timeline of fermedia; it has not all of its columns") from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: not a timeline of fermedia ({str(error).splitlines()[0]})") from error
-    return table.assign(success=table["success"].astype(bool), judged=table["judged"].astype(bool))
+    table = table.assign(success=table["success"].astype(bool), judged=table["judged"].astype(bool))
+    for mark, columns in (("success", ["face_id", "x", "y", "width", "height"]), ("judged", list(EMOTIONS))):
+        if (empty := table.loc[table[mark], columns].isna().any()).any():
+            raise DataError(f"{path}: not a timeline of fermedia; {empty.idxmax()} is missing where {mark} is 1")
+    return table
 
 
 def steady_timeline(timeline: pd.DataFrame, seconds: float) -> pd.DataFrame:

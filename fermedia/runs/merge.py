@@ -23,6 +23,8 @@ MERGEABLE = {table.name: table for table in (TIMELINE, SEGMENTS, SUMMARY)}
 #: Rows that are held at once for Parquet.
 _GROUP = 50_000
 
+_AGAIN = "run fermedia analyze again, which makes it anew"
+
 Row = list[str]
 
 
@@ -58,6 +60,8 @@ def merge(folders: Sequence[Path], out: Path, table: str = TIMELINE.name) -> int
             write(out, columns, merged)
     except OSError as error:
         raise OutputError(f"{shown(out, whole=True)}: cannot be written ({error.strerror or error})") from error
+    except ValueError as error:  # a number that is none, which Parquet asks for
+        raise UsageError(f"{shown(out, whole=True)}: a table for it is damaged ({error}); {_AGAIN}") from error
     return count
 
 
@@ -84,9 +88,14 @@ def _read(path: Path, table: Table) -> Iterator[Row]:
             rows = csv.reader(file)
             if tuple(next(rows, ())) != table.names:
                 raise UsageError(f"{where}: has other columns than this fermedia's; analyse again with --redo all")
-            yield from rows
+            for row in filter(None, rows):  # not blank
+                if len(row) != len(table.names):
+                    raise UsageError(f"{where}: line {rows.line_num} has {len(row)} columns; {_AGAIN}")
+                yield row
     except FileNotFoundError as error:
-        raise UsageError(f"{where}: is missing; run fermedia analyze again, which makes it") from error
+        raise UsageError(f"{where}: is missing; {_AGAIN}") from error
+    except (UnicodeError, csv.Error) as error:
+        raise UsageError(f"{where}: is damaged ({error}); {_AGAIN}") from error
 
 
 def _write_csv(out: Path, columns: Sequence[Column], rows: Iterator[Row]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +19,7 @@ from PIL import Image as PIL
 import fermedia
 from fermedia.cli import cli
 from fermedia.columns import MERGED, SUMMARY_COLUMNS, TIMELINE_COLUMNS
-from fermedia.errors import DataError, FermediaError, OutputError, UsageError
+from fermedia.errors import FermediaError, OutputError, UsageError
 from tests.films import astronaut, moving_faces, numbered, write_film
 
 
@@ -107,18 +109,47 @@ def test_wrong_merges_say_what_is_wrong(results: Path, another: Path, tmp_path: 
     with pytest.raises(UsageError, match="has other columns"):
         run("merge", another, "--out", tmp_path / "all.csv")
     description = another / "items/class/photos/item.json"
-    for damaged in ("", "[1]", "{}", "null", description.read_text().replace('"photos"', "3")):
-        description.write_text(damaged)
-        with pytest.raises(UsageError, match="gone or damaged"):
-            run("merge", another, "--out", tmp_path / "all.csv")
-        with pytest.raises(DataError, match="analyse the item again"):
-            run("report", another)
     description.unlink()
     with pytest.raises(UsageError, match="gone or damaged"):
         run("merge", another, "--out", tmp_path / "all.csv")
     assert not (tmp_path / "all.csv").exists()
     with pytest.raises(OutputError, match="cannot be written"):
         run("merge", results, "--out", results / "run.json" / "all.csv")
+
+
+#: A file of a run's folder, what is done to its bytes, and the commands that then refuse it in a line that matches.
+DAMAGE: list[tuple[str, Callable[[bytes], bytes], dict[str, str]]] = [
+    ("{0}/item.json", lambda b: b[:50], {"report": "cannot be read", "plot": "damaged", "merge": "damaged"}),
+    ("{0}/item.json", lambda b: b"[1]", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
+    ("{0}/item.json", lambda b: b"{}", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
+    ("{0}/item.json", lambda b: b.replace(b'"photos"', b"3"), {"report": "does not describe"}),
+    ("{0}/timeline.csv", lambda b: b + b"\xf1", {"report": "not a timeline", "plot": "not a", "merge": "damaged"}),
+    ("{0}/timeline.csv", lambda b: b + b"a.png,1\n", {"report": "not a timeline", "merge": "2 columns"}),
+    ("{0}/timeline.csv", lambda b: re.sub(rb"(,1,0\.\d+),[\d.]+,", rb"\1,,", b), {"report": "x is missing"}),
+    ("{0}/timeline.csv", lambda b: b.replace(b",1,0.", b",1,O."), {"report": "not a", "merge parquet": "damaged"}),
+    ("run.json", lambda b: b[:50], {"report": "run.json: cannot be read"}),
+    ("run.json", lambda b: b"[1]", {"report": "run.json: cannot be read"}),
+    ("summary.csv", lambda b: b.replace(b",all,", b",7,"), {"report": "no row for all"}),
+    ("summary.csv", lambda b: b + b"\na.mp4\n", {"merge csv --table summary": "1 columns"}),
+    ("failures.csv", lambda b: b"\xff\n" + b, {"report": "damaged"}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(DAMAGE)))
+def test_damaged_results_are_refused_in_one_line(another: Path, tmp_path: Path, number: int) -> None:
+    name, damage, commands = DAMAGE[number]
+    path = another / name.format("items/class/photos")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert path.read_bytes() != whole
+    for command, message in commands.items():
+        command, *more = command.split()
+        if command == "merge":
+            more = ["--out", str(tmp_path / f"all.{more[0] if more else 'csv'}"), *more[1:]]
+        with pytest.raises(FermediaError, match=message) as raised:
+            run(command, another, *more)
+        assert "\n" not in str(raised.value)
+    assert not list(tmp_path.glob("all.*"))
 
 
 def test_a_run_has_its_figures(another: Path) -> None:

@@ -47,7 +47,7 @@ def write_report(folder: Path, items: bool = True) -> int:
             if items or not is_current(place):
                 write_item_page(place, key)
             rows.append(_row(place, key, found))
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8")) if (folder / "run.json").is_file() else {}
+    run = _run(folder / "run.json")
     failures = _table(folder / "failures.csv")
     data = {
         "run": run,
@@ -67,7 +67,9 @@ def write_report(folder: Path, items: bool = True) -> int:
 
 def _row(place: Path, key: str, summary: list[dict[str, Any]]) -> dict[str, Any]:
     about = read_description(place)
-    whole = next(row for row in summary if row["face_id"] == ALL_FACES)
+    whole = next((row for row in summary if row["face_id"] == ALL_FACES), None)
+    if whole is None:
+        raise DataError(f"{place}: summary.csv has no row for all of its faces; run fermedia analyze again")
     photos = about["kind"] == "photos"
     preview = next((p.file for p in read_previews(place) if p.emotion is None), None)
     begin = about["options"]["start"] or 0
@@ -97,6 +99,15 @@ def _places(folder: Path) -> Iterator[Path]:
             yield path
         else:
             yield from _places(path)
+
+
+def _run(path: Path) -> dict[str, Any]:
+    """What run.json says of the run; nothing where there is none. Raises DataError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return dict(found)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run fermedia analyze again") from error
 
 
 def _table(path: Path) -> pd.DataFrame:

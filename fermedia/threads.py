@@ -110,8 +110,9 @@ class Behind(Generic[T]):
             self._waiting.popleft().result()
 
     def stop(self) -> None:
-        """Leave out what has not been begun, and wait for what has."""
+        """Leave out what has not been begun, and wait for what has; nothing more can be given."""
         self._pool.shutdown(cancel_futures=True)
+        del self._function  # it often holds who holds this: an encoder and its frames would outlive their use
 
 
 def in_order(

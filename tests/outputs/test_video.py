@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -86,6 +88,20 @@ def test_equal_and_backward_times_do_not_stop_the_film(numbered_film: Path, tmp_
     assert numbers(out) == list(range(6))
     times = [time for time, _ in pictures(out)]
     assert times == sorted(set(times))
+
+
+def test_the_encoder_goes_with_its_writer(numbered_film: Path, tmp_path: Path) -> None:
+    """Not only when Python looks for circles of references: its frames take some hundred megabytes at 1920x1080."""
+    gc.disable()
+    try:
+        with VideoReader(numbered_film) as reader, FilmWriter(tmp_path / "out.mp4", None, reader.info) as film:
+            for frame in reader.frames():
+                film.write(frame, [])
+        gone = weakref.ref(film)
+        del film
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_span_starts_at_zero(face_film: Path, tmp_path: Path) -> None:

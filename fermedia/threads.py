@@ -8,6 +8,7 @@ goes on behind the back of a caller who has given up.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 from collections import deque
@@ -40,7 +41,11 @@ def keep_to(count: int) -> None:
 
 
 def give_back_memory() -> None:
-    """Hand what is free to the system. glibc keeps much of what decoders and threads that are gone have used."""
+    """Hand what is free to the system. glibc keeps much of what decoders and threads that are gone have used.
+
+    What hangs together in circles of references, such as a generator and the error that ended it, is freed before.
+    """
+    gc.collect()
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -108,8 +108,7 @@ def test_wrong_merges_say_what_is_wrong(results: Path, another: Path, tmp_path: 
     path.write_text("source,frame\n")
     with pytest.raises(UsageError, match="has other columns"):
         run("merge", another, "--out", tmp_path / "all.csv")
-    description = another / "items/class/photos/item.json"
-    description.unlink()
+    (another / "items/class/photos/item.json").unlink()
     with pytest.raises(UsageError, match="gone or damaged"):
         run("merge", another, "--out", tmp_path / "all.csv")
     assert not (tmp_path / "all.csv").exists()
@@ -117,16 +116,26 @@ def test_wrong_merges_say_what_is_wrong(results: Path, another: Path, tmp_path: 
         run("merge", results, "--out", results / "run.json" / "all.csv")
 
 
+PHOTOS = "items/class/photos"
+
 #: A file of a run's folder, what is done to its bytes, and the commands that then refuse it in a line that matches.
 DAMAGE: list[tuple[str, Callable[[bytes], bytes], dict[str, str]]] = [
-    ("{0}/item.json", lambda b: b[:50], {"report": "cannot be read", "plot": "damaged", "merge": "damaged"}),
-    ("{0}/item.json", lambda b: b"[1]", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
-    ("{0}/item.json", lambda b: b"{}", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
-    ("{0}/item.json", lambda b: b.replace(b'"photos"', b"3"), {"report": "does not describe"}),
-    ("{0}/timeline.csv", lambda b: b + b"\xf1", {"report": "not a timeline", "plot": "not a", "merge": "damaged"}),
-    ("{0}/timeline.csv", lambda b: b + b"a.png,1\n", {"report": "not a timeline", "merge": "2 columns"}),
-    ("{0}/timeline.csv", lambda b: re.sub(rb"(,1,0\.\d+),[\d.]+,", rb"\1,,", b), {"report": "x is missing"}),
-    ("{0}/timeline.csv", lambda b: b.replace(b",1,0.", b",1,O."), {"report": "not a", "merge parquet": "damaged"}),
+    (f"{PHOTOS}/item.json", lambda b: b[:50], {"report": "cannot be read", "plot": "damaged", "merge": "damaged"}),
+    (f"{PHOTOS}/item.json", lambda b: b"[1]", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
+    (f"{PHOTOS}/item.json", lambda b: b"{}", {"report": "does not describe", "plot": "damaged", "merge": "damaged"}),
+    (f"{PHOTOS}/item.json", lambda b: b.replace(b'"photos"', b"3"), {"report": "does not describe"}),
+    (
+        f"{PHOTOS}/timeline.csv",
+        lambda b: b + b"\xf1",
+        {"report": "not a timeline", "plot": "not a", "merge": "damaged"},
+    ),
+    (f"{PHOTOS}/timeline.csv", lambda b: b + b"a.png,1\n", {"report": "not a timeline", "merge": "2 columns"}),
+    (f"{PHOTOS}/timeline.csv", lambda b: re.sub(rb"(,1,0\.\d+),[\d.]+,", rb"\1,,", b), {"report": "x is missing"}),
+    (
+        f"{PHOTOS}/timeline.csv",
+        lambda b: b.replace(b",1,0.", b",1,O."),
+        {"report": "not a", "merge parquet": "damaged"},
+    ),
     ("run.json", lambda b: b[:50], {"report": "run.json: cannot be read"}),
     ("run.json", lambda b: b"[1]", {"report": "run.json: cannot be read"}),
     ("summary.csv", lambda b: b.replace(b",all,", b",7,"), {"report": "no row for all"}),
@@ -138,7 +147,7 @@ DAMAGE: list[tuple[str, Callable[[bytes], bytes], dict[str, str]]] = [
 @pytest.mark.parametrize("number", range(len(DAMAGE)))
 def test_damaged_results_are_refused_in_one_line(another: Path, tmp_path: Path, number: int) -> None:
     name, damage, commands = DAMAGE[number]
-    path = another / name.format("items/class/photos")
+    path = another / name
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     assert path.read_bytes() != whole

@@ -38,7 +38,7 @@ ROOMS = {
     "mediapipe": {"vision.detect"},
     "ai_edge_litert": {"vision.classify"},
     "tensorflow": {"training.fit", "training.export", "training.session"},
-    "keras": {"training.fit", "training.export", "training.network"},
+    "keras": {"training.fit", "training.export", "training.network", "training.memory"},
     "matplotlib": {"training.plots", "outputs.plots"},
     "ray": {"runs.cluster"},
 }

@@ -24,6 +24,7 @@ from fermedia.training.checkpoint import HISTORY
 from fermedia.training.dataset import Split, majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
 from fermedia.training.fit import Trainer
+from fermedia.training.memory import Memory, remember
 from fermedia.types import EMOTIONS
 from fermedia.vision.framing import FRAMING
 
@@ -35,15 +36,14 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
 
     ``known`` are the digests of the whole training split, by which ``evaluate`` finds repeated images.
     """
-    best = trainer.state.arrays["best"]
-    temperatures = _temperatures(trainer, best)
-    model = calibrated(best, trainer.heads, trainer.options.width, _corrections(trainer), temperatures)
+    trained = network.build(trainer.heads, trainer.options.width, SIZE)
+    trained.set_weights(trainer.state.arrays["best"])
+    memory = remember(trained, trainer.train, trainer.options.memory) if trainer.options.memory else None
+    temperatures = _temperatures(trainer, trained, memory)
+    model = calibrated(trained, _corrections(trainer), temperatures, memory)
     with whole_file(out / "model.keras") as path:
         model.save(path)
-    with whole_file(out / "model.tflite") as path, contextlib.redirect_stdout(io.StringIO()):
-        # Weights are kept as int8, with a scale for each filter; the interpreter brings every face's activations to
-        # int8 by their own range. It costs a face in a thousand, and takes a ninth of the time where the processor can.
-        model.export(path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT])
+    write_litert(model, out / "model.tflite")
     with whole_file(out / TRAINING_DIGESTS) as path:
         np.save(path, known)
     card = _card(trainer, out, temperatures)
@@ -60,30 +60,41 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
 
 
 def calibrated(
-    weights: list[NDArray[np.float32]],
-    heads: list[str],
-    width: float,
+    trained: keras.Model,
     corrections: dict[str, NDArray[np.float64]],
     temperatures: dict[str, float],
+    memory: Memory | None = None,
 ) -> keras.Model:
     """The network that ships: float32 grey values (n, 48, 48, 1), 0..255, to probabilities (n, 7) per head.
 
-    Calibration lives in the last layer's weights: logits plus the logarithm of ``corrections`` (7,), divided by the
-    temperature (Guo et al. 2017). FER+'s eighth class, contempt, is left out, so the other
-    seven are conditional on it.
+    What ``memory`` has to say is added to the logits of ``trained``. Calibration lives in the last layers' weights:
+    logits plus the logarithm of ``corrections`` (7,), divided by the temperature (Guo et al. 2017). FER+'s eighth
+    class, contempt, is left out, so the other seven are conditional on it.
     """
-    trained = network.build(heads, width, SIZE)
-    for variable, value in zip(trained.weights, weights, strict=True):
-        variable.assign(value)
     features = trained.get_layer("pool").output
+    scales = {name: 1 / temperature for name, temperature in temperatures.items()}
+    recalled = memory.scaled(scales).corrections(trained) if memory else {}
     outputs = {}
-    for name in heads:
+    for name, scale in scales.items():
         kernel, bias = trained.get_layer(name).get_weights()
-        head = keras.layers.Dense(len(EMOTIONS), activation="softmax", name=name)
-        outputs[name] = head(features)
-        scale, shift = 1 / temperatures[name], np.log(corrections[name])
+        head = keras.layers.Dense(len(EMOTIONS), name=f"{name}_logits")
+        logits = head(features)
+        shift = np.log(corrections[name])
         head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] + shift) * scale])
+        outputs[name] = keras.layers.Softmax(name=name)(logits + recalled[name] if memory else logits)
     return keras.Model(trained.input, outputs, name="fermedia")
+
+
+def write_litert(model: keras.Model, out: Path) -> None:
+    """Write the network as a LiteRT file with int8 weights.
+
+    Filters have a scale each, dense layers one in all: for each of the memory's images it would be as long as a third
+    of its key. The interpreter brings every face's activations to int8 by their own range. It costs a face in a
+    thousand, and takes a ninth of the time where the processor can.
+    """
+    one_scale = {"_experimental_disable_per_channel_quantization_for_dense_layers": True}
+    with whole_file(out) as path, contextlib.redirect_stdout(io.StringIO()):
+        model.export(path, format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT], **one_scale)
 
 
 def correction(frequency: NDArray[np.float64], balance: float) -> NDArray[np.float64]:
@@ -110,10 +121,10 @@ def _corrections(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
     return {name: correction(share, trainer.options.balance) for name, share in frequencies(trainer.train).items()}
 
 
-def _temperatures(trainer: Trainer, weights: list[NDArray[np.float32]]) -> dict[str, float]:
+def _temperatures(trainer: Trainer, trained: keras.Model, memory: Memory | None) -> dict[str, float]:
     """The temperature of each head that makes PublicTest's labels most likely; 1 where it has too few."""
     unity = dict.fromkeys(trainer.heads, 1.0)
-    plain = calibrated(weights, trainer.heads, trainer.options.width, _corrections(trainer), unity)
+    plain = calibrated(trained, _corrections(trainer), unity, memory)
     probabilities = plain.predict(trainer.public.images[..., None].astype(np.float32), batch_size=256, verbose=0)
     fitted = {}
     for name in trainer.heads:
@@ -155,6 +166,7 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
             "balance": trainer.options.balance,
             "fitted_on": "PublicTest",
         },
+        "memory": trainer.options.memory,
         "dataset": trainer.state.data | {"training_images": len(trainer.train.images)},
         "training": {
             "options": trainer.options.record(),

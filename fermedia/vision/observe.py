@@ -27,10 +27,13 @@ from fermedia.vision.shots import ShotDetector, Signature, is_another, signature
 from fermedia.vision.track import Looks, Tracker, look, number_by_size
 
 #: What may be held at a time, in pixels of all the pictures: at 1920x1080 seven frames being looked at, and as many
-#: that wait for the network to have a whole batch of faces.
+#: that wait for the network to have enough faces.
 MOST_PIXELS = 16e6
 #: The same in frames, however small they are: six stretches of a usual film, so that no thread waits for work.
 MOST_FRAMES = 32
+
+#: Faces that wait for the network: two batches of them, for the second finds the weights in the processor's cache.
+_ENOUGH = 2 * BATCH
 
 #: How much the looking threads give way (as `nice`). An encoder never has all processors at work, and looking fills
 #: what it leaves; where both have the same rights, it is the encoder that is waited for.
@@ -133,7 +136,7 @@ class Observer:
         with closing(in_strands(self._pool, self._threads, frames, *how, _weight, 1.0)) as looked:
             for found in looked:
                 waiting.append(found)
-                if sum(len(s.crops) for s in waiting) >= BATCH or sum(_weight(s.frame) for s in waiting) >= 1:
+                if sum(len(s.crops) for s in waiting) >= _ENOUGH or sum(_weight(s.frame) for s in waiting) >= 1:
                     yield from self._judged(waiting)
             yield from self._judged(waiting)
 

@@ -121,9 +121,9 @@ def test_features_that_are_all_the_same_do_no_harm(train: Split) -> None:
     assert np.isfinite(got).all()
 
 
-def test_a_model_without_memory_is_smaller_by_what_the_option_says(tmp_path: Path, train: Split) -> None:
+def test_a_model_without_memory_is_smaller_by_what_the_option_says(tmp_path: Path) -> None:
     trained = network.build(HEADS, 0.25, SIZE)
-    many = split(np.concatenate([blots(2000, 5)]), np.zeros(2000, int))
+    many = split(blots(2000, 5), np.zeros(2000, int))
     sizes = []
     for memory in (None, remember(trained, many, TrainOptions().memory)):
         write_litert(calibrated(trained, EVEN, dict.fromkeys(HEADS, 1.0), memory), tmp_path / "model.tflite")

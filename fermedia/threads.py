@@ -16,12 +16,14 @@ from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from threading import Condition, Lock, Semaphore, Thread, get_native_id
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E")
 
 
 #: How many processors this process keeps to; None for all there are. See ``keep_to``.
@@ -153,42 +155,6 @@ def in_order(
             items.close()
 
 
-def in_strands(
-    pool: Executor,
-    threads: int,
-    items: Iterable[T],
-    strand: Callable[[T], Hashable],
-    work: Callable[[T, R | None], R],
-    weigh: Callable[[T], float],
-    limit: float,
-) -> Generator[R]:
-    """What becomes of each item, in the items' order; so many of the pool's ``threads`` take them and work on them.
-
-    Those that follow each other with the same ``strand`` are worked on one after another, each with what became of the
-    one before (None for the first); different strands, and items whose strand is None, side by side. About as many
-    items are taken and not yet given as weigh ``limit`` together, and always one. What ``items`` raises is raised here,
-    after what was made of the items before it. A generator is closed here.
-
-    The threads fetch the items themselves, whenever nothing else is to be done: a thread of its own for that would be
-    one more than there are processors, and often be waited for while it waits for its turn.
-    """
-    crew = _Crew(items, strand, work, weigh, limit)
-    serving: list[Future[None]] = []
-    try:
-        for _ in range(threads):
-            serving.append(pool.submit(crew.serve))
-        while (piece := crew.finished()) is not None:
-            if piece.error is not None:
-                raise piece.error
-            yield piece.result  # type: ignore[misc]  # it has one
-            del piece
-    finally:
-        crew.stop()
-        wait(serving)
-        if isinstance(items, Generator):
-            items.close()
-
-
 @dataclass(eq=False, slots=True)
 class _Piece(Generic[T, R]):
     """An item, then what became of it."""
@@ -209,18 +175,31 @@ class _Strand(Generic[T, R]):
     before: R | None = None
 
 
-class _Crew(Generic[T, R]):
-    """What the threads of ``in_strands`` share."""
+class Crew(Generic[T, R]):
+    """So many ``threads`` of a pool that take items and work on them; what becomes of each, in the items' order.
+
+    A context manager and an iterator. Items that follow each other with the same ``strand`` are worked on one after
+    another, each with what became of the one before (None for the first); different strands, and items whose strand is
+    None, side by side. About as many items are taken and not yet given as weigh ``limit`` together, and always one.
+    What ``items`` raises is raised here, after what was made of the items before it. A generator is closed at the end.
+
+    The threads fetch the items themselves, whenever nothing else is to be done, and do what else the caller needs
+    (``ask``): more threads than there are processors would often be waited for while they wait for their turn.
+    """
 
     def __init__(
         self,
+        pool: Executor,
+        threads: int,
         items: Iterable[T],
         strand: Callable[[T], Hashable],
         work: Callable[[T, R | None], R],
         weigh: Callable[[T], float],
         limit: float,
     ) -> None:
+        self._pool, self._threads, self._source = pool, threads, items
         self._items, self._name_of, self._work, self._weigh, self._limit = iter(items), strand, work, weigh, limit
+        self._serving: list[Future[None]] = []
         self._lock = Lock()
         self._more, self._first_done = Condition(self._lock), Condition(self._lock)
         #: All that is not given yet, in order, and its weight; the strands that have work and no thread.
@@ -228,51 +207,88 @@ class _Crew(Generic[T, R]):
         self._held = self._lately = 0.0
         self._ready: deque[_Strand[T, R]] = deque()
         self._last: tuple[Hashable, _Strand[T, R]] = None, _Strand()
-        self._fetching = self._ended = self._stopped = False
+        self._errands: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._fetching = self._running = self._ended = self._stopped = False
         self._error: BaseException | None = None
 
-    def serve(self) -> None:
-        """Work until all is done; in any number of threads."""
-        strand: _Strand[T, R] | None = None
-        while True:
-            with self._lock:
-                if strand is not None and not strand.waiting:
-                    strand.taken, strand = False, None
-                while strand is None and not self._ready and not self._may_fetch():
-                    if self._ended or self._stopped:
-                        return
-                    self._more.wait()
-                if self._stopped:
-                    return
-                if strand is None and self._ready:
-                    strand = self._ready.popleft()
-                piece = strand.waiting.popleft() if strand is not None else None
-                self._fetching |= piece is None
-            if strand is not None and piece is not None:
-                self._do(strand, piece)
-            else:
-                self._fetch()
-            del piece  # which holds what became of it
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(self._threads):
+                self._serving.append(self._pool.submit(self._serve))
+        except BaseException:  # Ctrl-C
+            self.__exit__()
+            raise
+        return self
 
-    def finished(self) -> _Piece[T, R] | None:
-        """The next piece, waited for; None at the end. Raises what the items did."""
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._stopped = True
+            self._more.notify_all()
+        wait(self._serving)
+        while self._errands:
+            self._errands.popleft()[0].cancel()
+        if isinstance(self._source, Generator):
+            self._source.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> R:
         with self._lock:
             while not (self._pieces and self._pieces[0].done):
                 if self._ended and not self._pieces:
-                    if self._error is not None:
-                        raise self._error
-                    return None
+                    raise self._error or StopIteration
                 self._first_done.wait()
             piece = self._pieces.popleft()
             self._held -= piece.weight
             self._more.notify()
-            return piece
+        if piece.error is not None:
+            raise piece.error
+        return piece.result  # type: ignore[return-value]  # it has one
 
-    def stop(self) -> None:
-        """Let the threads end with what they are at."""
+    def ask(self, errand: Callable[[], E]) -> Future[E]:
+        """Have one of the threads do something, before anything else; what is asked for is done in turn.
+
+        It may be asked for after the last item, too. What is not begun when the crew is left is cancelled.
+        """
+        future: Future[E] = Future()
         with self._lock:
-            self._stopped = True
-            self._more.notify_all()
+            self._errands.append((future, errand))
+            self._more.notify()
+        return future
+
+    def _serve(self) -> None:
+        """Work until the crew is left; in any number of threads."""
+        while (next_ := self._next()) is not None:
+            next_()
+            del next_  # which holds an item
+
+    def _next(self) -> Callable[[], None] | None:
+        """What a thread is to do, waited for."""
+        with self._lock:
+            while not self._stopped:
+                if self._errands and not self._running:
+                    self._running = True
+                    if self._ready:
+                        self._more.notify()  # what this thread would have gone on with
+                    return partial(self._run, *self._errands.popleft())
+                if self._ready:
+                    strand = self._ready.popleft()
+                    return partial(self._do, strand, strand.waiting.popleft())
+                if self._may_fetch():
+                    self._fetching = True
+                    return self._fetch
+                self._more.wait()
+        return None
+
+    def _run(self, future: Future[E], errand: Callable[[], E]) -> None:
+        try:
+            future.set_result(errand())
+        except BaseException as error:  # whatever it is, who asked must hear of it
+            future.set_exception(error)
+        del errand
+        with self._lock:
+            self._running = False
 
     def _may_fetch(self) -> bool:
         room = not self._pieces or self._held + self._lately <= self._limit
@@ -318,6 +334,9 @@ class _Crew(Generic[T, R]):
             piece.done = True
             if self._pieces and self._pieces[0] is piece:
                 self._first_done.notify()
+            strand.taken = bool(strand.waiting)
+            if strand.taken:
+                self._ready.appendleft(strand)  # this thread goes on with it, unless it is asked for something else
 
 
 def take_long_turns() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import fermedia.threads as module
-from fermedia.threads import Behind, ahead, busy_pool, cores, give_back_memory, in_order, in_strands
+from fermedia.threads import Behind, Crew, ahead, busy_pool, cores, give_back_memory, in_order
 
 
 @pytest.fixture
@@ -210,6 +210,12 @@ def test_cores_are_those_that_may_be_used() -> None:
     assert cores() >= 1
 
 
+def in_strands(*crew: Any) -> Generator[Any]:
+    """What a crew makes of its items."""
+    with Crew[Any, Any](*crew) as members:
+        yield from members
+
+
 def strands(pool: ThreadPoolExecutor, items: Iterable[int], work: Any, limit: float = 6, each: int = 3) -> Any:
     """The pool's three threads at numbers of which ``each`` follow each other, all of the same weight."""
     return in_strands(pool, 3, items, lambda n: n // each, work, lambda _: 1.0, limit)
@@ -333,6 +339,114 @@ def test_strands_that_are_given_up_wait_for_what_has_begun(pool: ThreadPoolExecu
     assert not active
     assert source.closed
     assert source.made < 12
+
+
+def crew(pool: ThreadPoolExecutor, items: Iterable[int], work: Any = lambda n, before: n) -> Crew[int, int]:
+    """The pool's three threads at numbers that each stand for themselves."""
+    return Crew(pool, 3, items, lambda _: None, work, lambda _: 1.0, 6)
+
+
+def test_what_a_crew_is_asked_for_goes_before_its_items(pool: ThreadPoolExecutor) -> None:
+    done: list[Any] = []
+    begun, gate = threading.Event(), threading.Event()
+
+    def work(number: int, before: int | None) -> int:
+        begun.set()
+        gate.wait(5)
+        done.append(number)
+        return number
+
+    with Crew(pool, 1, range(20), lambda _: None, work, lambda _: 1.0, 6) as members:
+        assert begun.wait(5)
+        for name in "abc":
+            members.ask(partial(done.append, name))
+        gate.set()
+        assert list(members) == list(range(20))
+    assert done == [0, "a", "b", "c", *range(1, 20)]
+
+
+def test_what_a_crew_is_asked_for_is_done_by_its_threads_one_at_a_time(pool: ThreadPoolExecutor) -> None:
+    inside = threading.Lock()
+
+    def errand() -> int:
+        assert inside.acquire(blocking=False)
+        time.sleep(0.002)
+        inside.release()
+        return threading.get_ident()
+
+    with crew(pool, range(100), lambda number, before: time.sleep(0.001) or number) as members:
+        asked = [members.ask(errand) for _ in range(20)]
+        assert list(members) == list(range(100))
+        assert threading.get_ident() not in {future.result(5) for future in asked}
+
+
+def test_a_crew_can_be_asked_when_its_items_are_at_an_end(pool: ThreadPoolExecutor) -> None:
+    with crew(pool, range(3)) as members:
+        assert list(members) == [0, 1, 2]
+        assert members.ask(lambda: "still there").result(5) == "still there"
+        assert list(members) == []
+
+
+def test_an_error_in_what_a_crew_is_asked_for_comes_out_and_the_rest_goes_on(pool: ThreadPoolExecutor) -> None:
+    def fail() -> None:
+        raise RuntimeError("the network is gone")
+
+    with crew(pool, range(50)) as members:
+        asked = members.ask(fail)
+        with pytest.raises(RuntimeError, match="network is gone"):
+            asked.result(5)
+        assert list(members) == list(range(50))
+
+
+def test_a_crew_that_is_left_waits_for_what_it_has_begun_and_cancels_the_rest(pool: ThreadPoolExecutor) -> None:
+    source, begun, gate = Source(10**6), threading.Event(), threading.Event()
+
+    def long() -> str:
+        begun.set()
+        gate.wait(5)
+        return "done"
+
+    with crew(pool, source.items()) as members:
+        first, second = members.ask(long), members.ask(long)
+        assert begun.wait(5)
+        threading.Timer(0.05, gate.set).start()
+    assert first.result(0) == "done"
+    assert second.cancelled()
+    assert source.closed
+
+
+def test_of_what_a_crew_was_asked_for_nothing_is_held(pool: ThreadPoolExecutor) -> None:
+    class Picture:
+        pass
+
+    with crew(pool, range(3)) as members:
+        made = Picture()
+        kept = weakref.ref(made)
+        asked = members.ask(partial(lambda picture: id(picture), made))
+        del made
+        assert asked.result(5)
+        settle(lambda: kept() is None)
+        assert kept() is None
+
+
+@pytest.mark.parametrize("begun", [0, 1, 2])
+def test_a_crew_that_is_interrupted_as_it_begins_leaves_nothing_running(pool: ThreadPoolExecutor, begun: int) -> None:
+    """Ctrl-C may come between the threads that are set to work."""
+    source, left = Source(10**9), [begun]
+
+    class Interrupted:
+        def submit(self, *call: Any) -> Any:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return pool.submit(*call)
+
+    with pytest.raises(KeyboardInterrupt), crew(Interrupted(), source.items()):  # type: ignore[arg-type]
+        pytest.fail("it has begun")
+    made = source.made
+    time.sleep(0.05)
+    assert source.made == made
+    assert pool.submit(lambda: "free").result(5) == "free"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be bound here")

@@ -11,14 +11,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.threads import busy_pool, cores, in_strands
+from fermedia.threads import Crew, busy_pool, cores
 from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found
@@ -131,14 +133,24 @@ class Observer:
         The first frame is searched. So a part of a film gives the same as the whole if it begins with a ``stretch``;
         else up to the next one its faces may be framed a hair's breadth otherwise.
         """
-        waiting: deque[_Looked] = deque()
         how = (_stretch, self._find) if film else (_alone, self._find_still)
-        with closing(in_strands(self._pool, self._threads, frames, *how, _weight, 1.0)) as looked:
-            for found in looked:
+        with Crew(self._pool, self._threads, frames, *how, _weight, 1.0) as crew:
+            waiting: list[_Looked] = []
+            asked: Future[deque[Seen]] | None = None
+            held = 0.0  # of those that wait and those that are asked about
+            for found in crew:
                 waiting.append(found)
-                if sum(len(s.crops) for s in waiting) >= _ENOUGH or sum(_weight(s.frame) for s in waiting) >= 1:
-                    yield from self._judged(waiting)
-            yield from self._judged(waiting)
+                held += _weight(found.frame)
+                faces = sum(len(looked.crops) for looked in waiting)
+                seen: deque[Seen] = deque()
+                if asked and (asked.done() or faces >= _ENOUGH or held >= 1):
+                    seen, asked = asked.result(), None
+                    held -= sum(_weight(one.frame) for one in seen)
+                if faces >= _ENOUGH or held >= 1:
+                    waiting, asked = [], crew.ask(partial(self._judged, waiting))
+                yield from _one_by_one(seen)
+            for last in (asked, crew.ask(partial(self._judged, waiting))):
+                yield from _one_by_one(last.result() if last else deque())
 
     def _find_still(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a picture's pixels; any thread, any order."""
@@ -171,16 +183,16 @@ class Observer:
         found: FaceDetector = self._mine.detector
         return found
 
-    def _judged(self, waiting: deque[_Looked]) -> Iterator[Seen]:
-        """The frames that wait, in order; the deque is empty afterwards."""
+    def _judged(self, waiting: Sequence[_Looked]) -> deque[Seen]:
+        """What some frames show; one thread at a time."""
         crops = [crop for found in waiting for face, crop in _pairs(found) if self._is_large_enough(face)]
         judged = iter(self._classifier.predict(np.stack(crops) if crops else []))
-        while waiting:
-            found = waiting.popleft()
-            faces = found.faces or []
+        seen: deque[Seen] = deque()
+        for found in waiting:
             looks = [] if found.signature is None else [look(crop) for crop in found.crops]
-            probabilities = [next(judged) if self._is_large_enough(face) else None for face in faces]
-            yield Seen(found.frame, found.signature, found.faces, looks, probabilities)
+            probabilities = [next(judged) if self._is_large_enough(face) else None for face in found.faces or []]
+            seen.append(Seen(found.frame, found.signature, found.faces, looks, probabilities))
+        return seen
 
     def _is_large_enough(self, face: Face) -> bool:
         return face.box.width >= self._min_face
@@ -261,6 +273,12 @@ class _People:
             return []
         cut, self._cut = self._cut, False
         return self._tracker.update(seen.faces, time, seen.looks, cut)
+
+
+def _one_by_one(seen: deque[Seen]) -> Iterator[Seen]:
+    """All of them, none held here any longer than it must."""
+    while seen:
+        yield seen.popleft()
 
 
 def _pairs(found: _Looked) -> Iterator[tuple[Face, Gray]]:

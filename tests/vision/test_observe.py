@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -261,6 +262,49 @@ def test_a_detector_that_fails_stops_everything(classifier: Classifier) -> None:
     with Observer(classifier, Failing, threads=2) as observer, pytest.raises(RuntimeError, match="face 50"):
         list(observer.observe(endless()))
     assert taken <= 1.5 * 50 + 2 * MOST_FRAMES
+
+
+@pytest.mark.parametrize("count", [4, 10_000])
+def test_a_network_that_fails_stops_everything(classifier: Classifier, count: int) -> None:
+    """Whether it is asked meanwhile or at the end."""
+
+    class Failing(Classifier):
+        def predict(self, faces: Any) -> Any:
+            raise RuntimeError("the network is gone")
+
+    picture, taken = scene((160, 120), [(80, 60, 60)])[0], 0
+
+    def film() -> Iterator[Frame]:
+        nonlocal taken
+        for frame in frames([picture] * count):
+            taken += 1
+            yield frame
+
+    with (
+        Observer(Failing.load(), FaceDetector, threads=2) as observer,
+        pytest.raises(RuntimeError, match="network is gone"),
+    ):
+        list(observer.observe(film()))
+    assert taken <= 3 * MOST_FRAMES
+
+
+def test_the_threads_that_look_are_the_ones_that_judge(classifier: Classifier) -> None:
+    """More threads than processors would wait for each other."""
+    inside, lock = set(), threading.Lock()
+
+    class Watched(Classifier):
+        def predict(self, faces: Any) -> Any:
+            assert lock.acquire(blocking=False)  # never two at a time
+            inside.add(threading.current_thread().name.rsplit("_")[0])
+            try:
+                return super().predict(faces)
+            finally:
+                lock.release()
+
+    pictures = [scene((160, 120), [(80, 60, 60)])[0]] * 60
+    with Observer(Watched.load(), FaceDetector, threads=3) as observer:
+        assert len(list(observer.observe(frames(pictures)))) == 60
+    assert inside == {"look"}
 
 
 def test_a_model_that_is_missing_shows_at_once(classifier: Classifier) -> None:

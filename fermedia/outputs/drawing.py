@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from fermedia.outputs.colors import DARK, EMOTION_COLORS, LIGHT, RGB, rgb, text_on
-from fermedia.outputs.patches import Patch, Pixels, over
+from fermedia.outputs.patches import Made, Patch, Pixels, over
 from fermedia.outputs.placing import Look, Memory, Place, Placer, Rect
 from fermedia.outputs.sprites import corner, rounded, text_sprite, text_width, tint
 from fermedia.types import EMOTIONS, Box, Observation
@@ -86,13 +86,13 @@ def _thin_outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
     """Four fine lines just inside ``rect``."""
     left, top, right, bottom = (int(v) for v in rect)
     thin = max(1, round(text * 0.07))
-    flat = tint(np.full((thin, right - left), 255, np.uint8), color)
-    tall = tint(np.full((max(0, bottom - top - 2 * thin), thin), 255, np.uint8), color)
+    flat = _line(right - left, thin, color)
+    tall = _line(thin, max(0, bottom - top - 2 * thin), color)
     return [
-        Patch(left, top, flat),
-        Patch(left, bottom - thin, flat),
-        Patch(left, top + thin, tall),
-        Patch(right - thin, top + thin, tall),
+        Patch(left, top, *flat),
+        Patch(left, bottom - thin, *flat),
+        Patch(left, top + thin, *tall),
+        Patch(right - thin, top + thin, *tall),
     ]
 
 
@@ -103,21 +103,33 @@ def _outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
     size = max(2, min(round(0.2 * min(width, height)), min(width, height) // 2))
     strong = min(max(2.0, text * 0.14), size / 2)
     rim = max(1.0, text * 0.04)
-    piece = corner(size, strong, min(text * 0.45, size * 0.6), rim, color)
+    upper_left, upper_right, lower_left, lower_right = _corners(size, strong, min(text * 0.45, size * 0.6), rim, color)
     thin = max(1, round(strong / 3))
     inset = round(rim + (strong - thin) / 2)
-    flat = tint(np.full((thin, max(0, width - 2 * size)), 255, np.uint8), color, 0.85)
-    tall = tint(np.full((max(0, height - 2 * size), thin), 255, np.uint8), color, 0.85)
+    flat = _line(max(0, width - 2 * size), thin, color, 0.85)
+    tall = _line(thin, max(0, height - 2 * size), color, 0.85)
     return [
-        Patch(left, top, piece),
-        Patch(right - size, top, piece[:, ::-1]),
-        Patch(left, bottom - size, piece[::-1]),
-        Patch(right - size, bottom - size, piece[::-1, ::-1]),
-        Patch(left + size, top + inset, flat),
-        Patch(left + size, bottom - inset - thin, flat),
-        Patch(left + inset, top + size, tall),
-        Patch(right - inset - thin, top + size, tall),
+        Patch(left, top, *upper_left),
+        Patch(right - size, top, *upper_right),
+        Patch(left, bottom - size, *lower_left),
+        Patch(right - size, bottom - size, *lower_right),
+        Patch(left + size, top + inset, *flat),
+        Patch(left + size, bottom - inset - thin, *flat),
+        Patch(left + inset, top + size, *tall),
+        Patch(right - inset - thin, top + size, *tall),
     ]
+
+
+@lru_cache(maxsize=128)
+def _corners(size: int, thickness: float, radius: float, rim: float, color: RGB) -> list[tuple[Pixels, Made]]:
+    """A frame's four corners (``sprites.corner``), row by row."""
+    piece = corner(size, thickness, radius, rim, color)
+    return [(turned, {}) for turned in (piece, piece[:, ::-1], piece[::-1], piece[::-1, ::-1])]
+
+
+@lru_cache(maxsize=256)
+def _line(width: int, height: int, color: RGB, opacity: float = 1.0) -> tuple[Pixels, Made]:
+    return tint(np.full((height, width), 255, np.uint8), color, opacity), {}
 
 
 class _Sizes:
@@ -171,7 +183,7 @@ def _panel(observation: Observation, place: Place, text: int) -> Patch:
         percent = f"{100 * max(shares):.0f}%"
         _write(canvas, percent, look.width - pad - text_width(percent, text), pad, text, LIGHT)
     for n, track in enumerate(_tracks(look, s)):
-        _fill(_inside(canvas, track), shares[n], _COLORS[EMOTIONS[n]])
+        _inside(canvas, track)[...] = _bar(look, s, n, max(1, int(shares[n] * track[2])))
     return Patch(round(place.x), round(place.y), canvas)
 
 
@@ -181,9 +193,8 @@ def _plate(look: Look, emotion: str | None, s: _Sizes) -> Pixels:
     canvas = _ground(look, s).copy()
     pad = _pad(look, s)
     _write(canvas, emotion or _NOT_JUDGED, pad + s.chip + s.gap, pad, s.text, LIGHT if emotion else _DIM)
-    for n, track in enumerate(_tracks(look, s)):
-        over(_inside(canvas, track), _tinted_bar(track[2], track[3], (255, 255, 255), 0.13))
-        if look.name == "full":
+    if look.name == "full":
+        for n in range(len(EMOTIONS)):
             top = pad + s.header + s.gap + n * s.row
             color = LIGHT if EMOTIONS[n] == emotion else _DIM
             _write(canvas, EMOTIONS[n], pad, top + (s.row - round(s.label * 1.3)) // 2, s.label, color)
@@ -194,6 +205,7 @@ def _pad(look: Look, s: _Sizes) -> int:
     return s.tag_pad if look.name == "tag" else s.pad
 
 
+@lru_cache(maxsize=32)
 def _tracks(look: Look, s: _Sizes) -> list[tuple[int, int, int, int]]:
     """Where the seven bars may reach, in the order of ``EMOTIONS``: x, y, width, height in the panel."""
     top = s.pad + s.header
@@ -233,17 +245,20 @@ def _chip(name: str, emotion: str | None, width: int, height: int, text: int) ->
     return chip
 
 
-def _fill(track: Pixels, share: float, color: RGB) -> None:
-    """Fill ``share`` of a track's length with a bar, to a fraction of a pixel."""
-    height, width = track.shape[:2]
-    whole = max(int(share * width), 1)
-    bar = _tinted_bar(width, height, color, 1.0)
-    if share * width < height:
-        over(track[:, :whole], bar[:, :whole])
-        return
+@lru_cache(maxsize=512)
+def _bar(look: Look, s: _Sizes, emotion: int, length: int) -> Pixels:
+    """A track on a panel's ground, with a bar of so many pixels on it."""
+    x, y, width, height = _tracks(look, s)[emotion]
+    track = _inside(_ground(look, s), (x, y, width, height)).copy()
+    over(track, _tinted_bar(width, height, (255, 255, 255), 0.13))
+    bar = _tinted_bar(width, height, _COLORS[EMOTIONS[emotion]], 1.0)
+    if length < height:
+        over(track[:, :length], bar[:, :length])
+        return track
     cap = height // 2
-    over(track[:, : whole - cap], bar[:, : whole - cap])
-    over(track[:, whole - cap : whole], bar[:, width - cap :])
+    over(track[:, : length - cap], bar[:, : length - cap])
+    over(track[:, length - cap : length], bar[:, width - cap :])
+    return track
 
 
 @lru_cache(maxsize=64)

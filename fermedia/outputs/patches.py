@@ -18,15 +18,6 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Patch:
-    """``rgba``: uint8 (h, w, 4), RGB premultiplied by alpha; its first pixel goes to column x, row y of the picture."""
-
-    x: int
-    y: int
-    rgba: Pixels
-
-
-@dataclass(frozen=True)
 class YuvSpace:
     """How a film's luma and chroma stand for RGB: the matrix's weights of red and blue, and the range."""
 
@@ -61,14 +52,37 @@ def bt2020(full_range: bool = False) -> YuvSpace:
     return YuvSpace(0.2627, 0.0593, full_range)
 
 
+Layer = tuple[Pixels, Pixels]
+"""What is laid over one plane: premultiplied values, and 255 - alpha; uint8 (h, w)."""
+
+Made = dict[tuple[int, int, YuvSpace], tuple[Layer, Layer, Layer]]
+"""Where ``to_yuv`` keeps what it has made of some pixels, by the oddness of their place and by the film's colours."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """``rgba``: uint8 (h, w, 4), RGB premultiplied by alpha; its first pixel goes to column x, row y of the picture.
+
+    ``made`` is shared by all patches of the same pixels; None where there will hardly be another one.
+    """
+
+    x: int
+    y: int
+    rgba: Pixels
+    made: Made | None = None
+
+
 @dataclass(frozen=True)
 class YuvPatch:
     """A patch made ready for one film's colours, with which it can be laid over any number of frames.
 
-    Each of ``layers`` belongs to one plane: (column, row, premultiplied values, 255 - alpha), uint8 (h, w).
+    ``layers`` are those of luma, blue and red. The first goes to column x, row y of its plane, the others to half of
+    that.
     """
 
-    layers: tuple[tuple[int, int, Pixels, Pixels], ...]
+    x: int
+    y: int
+    layers: tuple[Layer, Layer, Layer]
 
 
 def over(below: Pixels, rgba: Pixels) -> None:
@@ -87,14 +101,21 @@ def blend_rgb(image: Pixels, patches: Iterable[Patch]) -> None:
 
 def to_yuv(patch: Patch, space: YuvSpace) -> YuvPatch:
     """The patch in the colours of a film. Chroma is averaged over the picture's 2x2 blocks."""
-    left, top = patch.x % 2, patch.y % 2
-    h, w = patch.rgba.shape[:2]
-    aligned = cv2.copyMakeBorder(patch.rgba, top, (top + h) % 2, left, (left + w) % 2, cv2.BORDER_CONSTANT, value=0)
-    luma, _, _, alpha = _planes(patch.rgba, space)
+    key = patch.x % 2, patch.y % 2, space
+    made = {} if patch.made is None else patch.made
+    if key not in made:
+        made[key] = _layers(patch.rgba, *key)
+    return YuvPatch(patch.x, patch.y, made[key])
+
+
+def _layers(rgba: Pixels, left: int, top: int, space: YuvSpace) -> tuple[Layer, Layer, Layer]:
+    h, w = rgba.shape[:2]
+    aligned = cv2.copyMakeBorder(rgba, top, (top + h) % 2, left, (left + w) % 2, cv2.BORDER_CONSTANT, value=0)
+    luma, _, _, alpha = _planes(rgba, space)
     half = cv2.resize(aligned, (aligned.shape[1] // 2, aligned.shape[0] // 2), interpolation=cv2.INTER_AREA)
     _, blue, red, thin = _planes(half, space)
-    x, y = patch.x // 2, patch.y // 2
-    return YuvPatch(((patch.x, patch.y, luma, 255 - alpha), (x, y, blue, 255 - thin), (x, y, red, 255 - thin)))
+    through = 255 - thin
+    return (luma, 255 - alpha), (blue, through), (red, through)
 
 
 def _planes(rgba: NDArray[Any], space: YuvSpace) -> list[Pixels]:
@@ -105,7 +126,7 @@ def _planes(rgba: NDArray[Any], space: YuvSpace) -> list[Pixels]:
 def blend_yuv420(planes: tuple[Pixels, Pixels, Pixels], patches: Iterable[YuvPatch]) -> None:
     """Lay patches over the Y, U and V planes of a 4:2:0 picture, in place. Rows may be padded (strided)."""
     for patch in patches:
-        for plane, (x, y, values, through) in zip(planes, patch.layers, strict=True):
-            h, w = values.shape
+        for plane, (values, through), part in zip(planes, patch.layers, (1, 2, 2), strict=True):
+            (h, w), x, y = values.shape, patch.x // part, patch.y // part
             below = plane[y : y + h, x : x + w]
             below[...] = cv2.add(cv2.multiply(below, through, scale=1 / 255), values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,7 @@ import numpy as np
 from fermedia.errors import MediaError
 from fermedia.files import shown, whole_file
 from fermedia.outputs.drawing import overlay
-from fermedia.outputs.patches import blend_rgb
+from fermedia.outputs.patches import Patch, blend_rgb
 from fermedia.types import Frame, Observation
 
 #: JPEG quality, with colours at full resolution: small coloured text stays clean.
@@ -61,7 +60,7 @@ class PhotoWriter:
         patches = overlay(observations, picture.width, picture.height)
         # OpenCV encodes from BGR without another copy; Pillow would make one of 4 bytes a pixel.
         image = np.asarray(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2BGR), np.uint8)
-        blend_rgb(image, (replace(patch, rgba=patch.rgba[:, :, [2, 1, 0, 3]]) for patch in patches))
+        blend_rgb(image, (Patch(p.x, p.y, p.rgba[:, :, [2, 1, 0, 3]]) for p in patches))
         path = self.folder / self._names.annotated(frame.name, picture.width, picture.height)
         suffix = path.suffix.lower()
         try:

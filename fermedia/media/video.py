@@ -31,7 +31,9 @@ _NOT_FILMS = {"concat", "concatf", "dash", "hls", "tty"}
 #: Formats that may begin anywhere: what cannot be decoded before their first key frame is no damage.
 _BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
 
-#: Threads that decode one film, at most; each holds some frames.
+#: Threads that decode one film, for each processor: they wait for the frames before theirs, and for who fetches.
+_THREADS_EACH = 2
+#: The same, at most; each holds some frames.
 _MOST_THREADS = 16
 #: Pixels times processors up to which one thread, that of who asks, decodes fast enough: several would only be more to
 #: wake and to wait for. It is 1280x720 on two processors.
@@ -304,8 +306,8 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
         raise MediaError(f"{shown(path)}: its video codec is not known to FFmpeg; convert it to H.264")
     stream.thread_type = "AUTO"
     context = stream.codec_context
-    small = context.width * context.height * cores() <= _SMALL
-    context.thread_count = 1 if small else min(cores(), _MOST_THREADS)
+    alone = cores() == 1 or context.width * context.height * cores() <= _SMALL
+    context.thread_count = 1 if alone else min(_THREADS_EACH * cores(), _MOST_THREADS)
     return stream
 
 

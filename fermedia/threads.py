@@ -1,8 +1,8 @@
 """Work that overlaps: one stage a thread, a bounded number of things between them, errors carried out.
 
 Decoding, the networks and encoding release the interpreter lock, so threads are enough. The functions are
-generators; closing them (or the error of whoever uses them) stops what they began and waits for it, so that nothing
-goes on behind the back of a caller who has given up.
+generators; closing them, or leaving a ``Crew`` (or the error of whoever uses them), stops what they began and waits for
+it, so that nothing goes on behind the back of a caller who has given up.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -94,32 +94,91 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T]:
             thread.join()
 
 
+class Lane:
+    """Errands that are done in turn, one at a time: by the threads of a ``Crew`` that serves the lane, else at once.
+
+    It is used by the thread that uses the crew.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._wake: Callable[[], None] | None = None
+
+    def ask(self, errand: Callable[[], E]) -> Future[E]:
+        """Have something done."""
+        future: Future[E] = Future()
+        self._waiting.append((future, errand))
+        if self._wake:
+            self._wake()
+        self.finish()
+        return future
+
+    def serve(self, wake: Callable[[], None] | None) -> None:
+        """From now on somebody else lets it ``go_on``, and is told whenever there is something to do; None for nobody.
+
+        What is left then waits for who asks for more, or for ``finish``.
+        """
+        self._wake = wake
+
+    def finish(self) -> None:
+        """Do what is left, here, if nobody else does."""
+        if self._wake is None:
+            self.go_on()
+
+    def has_work(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self._waiting)
+
+    def go_on(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Do all that is left, here, unless it is ``stopped`` between two errands; not in two threads at a time."""
+        while self._waiting and not stopped():
+            future, errand = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = errand()
+                except BaseException as error:  # whatever it is, who asked must hear of it
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del future, errand  # which may hold what is large
+
+
 class Behind(Generic[T]):
     """Gives items to a function, in order, in a thread of its own that is at most ``depth`` of them behind.
 
-    What the function raises is raised by one of the next ``give``, or by ``finish``.
+    If a ``lane`` is given, that takes the thread's place. What the function raises is raised by one of the next
+    ``give``, or by ``finish``.
     """
 
-    def __init__(self, function: Callable[[T], None], depth: int) -> None:
-        self._function, self._depth = function, depth
-        self._pool = ThreadPoolExecutor(1, "behind")
+    def __init__(self, function: Callable[[T], None], depth: int, lane: Lane | None = None) -> None:
+        self._function, self._depth, self._lane = function, depth, lane
+        self._pool = ThreadPoolExecutor(1, "behind")  # begins a thread when it is first given something
         self._waiting: deque[Future[None]] = deque()
 
     def give(self, item: T) -> None:
         """Hand over an item; waits while ``depth`` others are not done."""
         while len(self._waiting) >= self._depth:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._function, item))
+            self._wait_for_one()
+        errand = partial(self._function, item)
+        self._waiting.append(self._pool.submit(errand) if self._lane is None else self._lane.ask(errand))
 
     def finish(self) -> None:
         """Wait until all is done."""
         while self._waiting:
-            self._waiting.popleft().result()
+            self._wait_for_one()
 
     def stop(self) -> None:
         """Leave out what has not been begun, and wait for what has; nothing more can be given."""
-        self._pool.shutdown(cancel_futures=True)
-        del self._function  # it often holds who holds this: an encoder and its frames would outlive their use
+        wait([future for future in self._waiting if not future.cancel()])
+        self._pool.shutdown()
+        # Both often hold who holds this: an encoder and its frames would outlive their use.
+        del self._function, self._lane
+
+    def _wait_for_one(self) -> None:
+        if self._lane is not None:
+            self._lane.finish()
+        self._waiting.popleft().result()
 
 
 def in_order(
@@ -183,8 +242,9 @@ class Crew(Generic[T, R]):
     None, side by side. About as many items are taken and not yet given as weigh ``limit`` together, and always one.
     What ``items`` raises is raised here, after what was made of the items before it. A generator is closed at the end.
 
-    The threads fetch the items themselves, whenever nothing else is to be done, and do what else the caller needs
-    (``ask``): more threads than there are processors would often be waited for while they wait for their turn.
+    The threads fetch the items themselves, whenever nothing else is to be done, and before anything else they do what
+    is asked of the ``lanes``: more threads than there are processors would often be waited for while they wait for
+    their turn. Who takes up a lane stays with it while it has work, for what that needs is in the processor's cache.
     """
 
     def __init__(
@@ -196,6 +256,7 @@ class Crew(Generic[T, R]):
         work: Callable[[T, R | None], R],
         weigh: Callable[[T], float],
         limit: float,
+        lanes: Sequence[Lane] = (),
     ) -> None:
         self._pool, self._threads, self._source = pool, threads, items
         self._items, self._name_of, self._work, self._weigh, self._limit = iter(items), strand, work, weigh, limit
@@ -207,12 +268,14 @@ class Crew(Generic[T, R]):
         self._held = self._lately = 0.0
         self._ready: deque[_Strand[T, R]] = deque()
         self._last: tuple[Hashable, _Strand[T, R]] = None, _Strand()
-        self._errands: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._fetching = self._running = self._ended = self._stopped = False
+        self._lanes, self._taken = lanes, set[Lane]()
+        self._fetching = self._ended = self._stopped = False
         self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
         try:
+            for lane in self._lanes:
+                lane.serve(self._wake)
             for _ in range(self._threads):
                 self._serving.append(self._pool.submit(self._serve))
         except BaseException:  # Ctrl-C
@@ -224,9 +287,11 @@ class Crew(Generic[T, R]):
         with self._lock:
             self._stopped = True
             self._more.notify_all()
-        wait(self._serving)
-        while self._errands:
-            self._errands.popleft()[0].cancel()
+        try:
+            wait(self._serving)
+        finally:
+            for lane in self._lanes:
+                lane.serve(None)
         if isinstance(self._source, Generator):
             self._source.close()
 
@@ -246,16 +311,9 @@ class Crew(Generic[T, R]):
             raise piece.error
         return piece.result  # type: ignore[return-value]  # it has one
 
-    def ask(self, errand: Callable[[], E]) -> Future[E]:
-        """Have one of the threads do something, before anything else; what is asked for is done in turn.
-
-        It may be asked for after the last item, too. What is not begun when the crew is left is cancelled.
-        """
-        future: Future[E] = Future()
+    def _wake(self) -> None:
         with self._lock:
-            self._errands.append((future, errand))
             self._more.notify()
-        return future
 
     def _serve(self) -> None:
         """Work until the crew is left; in any number of threads."""
@@ -267,11 +325,12 @@ class Crew(Generic[T, R]):
         """What a thread is to do, waited for."""
         with self._lock:
             while not self._stopped:
-                if self._errands and not self._running:
-                    self._running = True
+                lane = next((lane for lane in self._lanes if lane.has_work() and lane not in self._taken), None)
+                if lane is not None:
+                    self._taken.add(lane)
                     if self._ready:
                         self._more.notify()  # what this thread would have gone on with
-                    return partial(self._run, *self._errands.popleft())
+                    return partial(self._take, lane)
                 if self._ready:
                     strand = self._ready.popleft()
                     return partial(self._do, strand, strand.waiting.popleft())
@@ -281,14 +340,10 @@ class Crew(Generic[T, R]):
                 self._more.wait()
         return None
 
-    def _run(self, future: Future[E], errand: Callable[[], E]) -> None:
-        try:
-            future.set_result(errand())
-        except BaseException as error:  # whatever it is, who asked must hear of it
-            future.set_exception(error)
-        del errand
+    def _take(self, lane: Lane) -> None:
+        lane.go_on(lambda: self._stopped)
         with self._lock:
-            self._running = False
+            self._taken.remove(lane)
 
     def _may_fetch(self) -> bool:
         room = not self._pieces or self._held + self._lately <= self._limit

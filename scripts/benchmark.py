@@ -39,7 +39,7 @@ import numpy as np
 from fermedia.media.frames import VideoPicture
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
-from fermedia.outputs.video import QUALITY, FramePainter
+from fermedia.outputs.video import FramePainter, quality
 from fermedia.runs.demo import make_clip
 from fermedia.runs.item import Engine
 from fermedia.threads import cores, take_long_turns
@@ -279,7 +279,7 @@ def encode(pictures: Sequence[av.VideoFrame] | Iterator[av.VideoFrame], path: Pa
     with av.open(str(path), "w") as film:
         for count, picture in enumerate(pictures, 1):
             if stream is None:
-                stream = film.add_stream("libx264", rate=25, options=dict(QUALITY))
+                stream = film.add_stream("libx264", rate=25, options=quality(picture.width, picture.height))
                 stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
             picture.pts, picture.time_base = count, Fraction(1, 25)
             film.mux(stream.encode(picture))

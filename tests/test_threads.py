@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import fermedia.threads as module
-from fermedia.threads import Behind, Crew, ahead, busy_pool, cores, give_back_memory, in_order
+from fermedia.threads import Behind, Crew, Lane, ahead, busy_pool, cores, give_back_memory, in_order
 
 
 @pytest.fixture
@@ -341,12 +341,14 @@ def test_strands_that_are_given_up_wait_for_what_has_begun(pool: ThreadPoolExecu
     assert source.made < 12
 
 
-def crew(pool: ThreadPoolExecutor, items: Iterable[int], work: Any = lambda n, before: n) -> Crew[int, int]:
-    """The pool's three threads at numbers that each stand for themselves."""
-    return Crew(pool, 3, items, lambda _: None, work, lambda _: 1.0, 6)
+def crew(
+    pool: ThreadPoolExecutor, items: Iterable[int], *lanes: Lane, work: Any = lambda n, before: n, threads: int = 3
+) -> Crew[int, int]:
+    """The pool's threads at numbers that each stand for themselves, and at these lanes."""
+    return Crew(pool, threads, items, lambda _: None, work, lambda _: 1.0, 6, lanes)
 
 
-def test_what_a_crew_is_asked_for_goes_before_its_items(pool: ThreadPoolExecutor) -> None:
+def test_what_is_asked_of_lanes_goes_before_a_crews_items(pool: ThreadPoolExecutor) -> None:
     done: list[Any] = []
     begun, gate = threading.Event(), threading.Event()
 
@@ -356,17 +358,19 @@ def test_what_a_crew_is_asked_for_goes_before_its_items(pool: ThreadPoolExecutor
         done.append(number)
         return number
 
-    with Crew(pool, 1, range(20), lambda _: None, work, lambda _: 1.0, 6) as members:
+    first, second = Lane(), Lane()
+    with crew(pool, range(20), first, second, work=work, threads=1) as members:
         assert begun.wait(5)
         for name in "abc":
-            members.ask(partial(done.append, name))
+            second.ask(partial(done.append, name.upper()))
+            first.ask(partial(done.append, name))
         gate.set()
         assert list(members) == list(range(20))
-    assert done == [0, "a", "b", "c", *range(1, 20)]
+    assert done == [0, *"abcABC", *range(1, 20)]
 
 
-def test_what_a_crew_is_asked_for_is_done_by_its_threads_one_at_a_time(pool: ThreadPoolExecutor) -> None:
-    inside = threading.Lock()
+def test_the_errands_of_a_lane_are_done_by_a_crews_threads_one_at_a_time(pool: ThreadPoolExecutor) -> None:
+    lane, inside = Lane(), threading.Lock()
 
     def errand() -> int:
         assert inside.acquire(blocking=False)
@@ -374,55 +378,80 @@ def test_what_a_crew_is_asked_for_is_done_by_its_threads_one_at_a_time(pool: Thr
         inside.release()
         return threading.get_ident()
 
-    with crew(pool, range(100), lambda number, before: time.sleep(0.001) or number) as members:
-        asked = [members.ask(errand) for _ in range(20)]
+    with crew(pool, range(100), lane, work=lambda number, before: time.sleep(0.001) or number) as members:
+        asked = [lane.ask(errand) for _ in range(20)]
         assert list(members) == list(range(100))
         assert threading.get_ident() not in {future.result(5) for future in asked}
 
 
-def test_a_crew_can_be_asked_when_its_items_are_at_an_end(pool: ThreadPoolExecutor) -> None:
-    with crew(pool, range(3)) as members:
+def test_two_lanes_go_on_beside_each_other(pool: ThreadPoolExecutor) -> None:
+    one, other = Lane(), Lane()
+    barrier = threading.Barrier(2, timeout=5)  # passed only by two at a time
+    with crew(pool, (), one, other):
+        asked = [lane.ask(barrier.wait) for lane in (one, other) * 3]
+        assert sorted(future.result(5) for future in asked) == [0, 0, 0, 1, 1, 1]
+
+
+def test_while_one_thread_is_at_a_lane_the_others_go_on_with_the_items(pool: ThreadPoolExecutor) -> None:
+    lane, gate = Lane(), threading.Event()
+    with crew(pool, range(50), lane) as members:
+        asked = lane.ask(lambda: gate.wait(5))
+        assert list(members) == list(range(50))
+        assert not asked.done()
+        gate.set()
+        assert asked.result(5)
+
+
+def test_a_lane_is_served_when_the_items_are_at_an_end(pool: ThreadPoolExecutor) -> None:
+    lane = Lane()
+    with crew(pool, range(3), lane) as members:
         assert list(members) == [0, 1, 2]
-        assert members.ask(lambda: "still there").result(5) == "still there"
+        assert lane.ask(lambda: "still there").result(5) == "still there"
         assert list(members) == []
 
 
-def test_an_error_in_what_a_crew_is_asked_for_comes_out_and_the_rest_goes_on(pool: ThreadPoolExecutor) -> None:
+def test_an_errands_error_comes_out_and_the_rest_goes_on(pool: ThreadPoolExecutor) -> None:
     def fail() -> None:
         raise RuntimeError("the network is gone")
 
-    with crew(pool, range(50)) as members:
-        asked = members.ask(fail)
+    lane = Lane()
+    with crew(pool, range(50), lane) as members:
+        asked, after = lane.ask(fail), lane.ask(lambda: "after it")
         with pytest.raises(RuntimeError, match="network is gone"):
             asked.result(5)
+        assert after.result(5) == "after it"
         assert list(members) == list(range(50))
 
 
-def test_a_crew_that_is_left_waits_for_what_it_has_begun_and_cancels_the_rest(pool: ThreadPoolExecutor) -> None:
-    source, begun, gate = Source(10**6), threading.Event(), threading.Event()
+def test_a_crew_that_is_left_waits_for_the_errand_it_has_begun_and_leaves_the_rest(pool: ThreadPoolExecutor) -> None:
+    source, lane, begun, gate = Source(10**6), Lane(), threading.Event(), threading.Event()
 
-    def long() -> str:
+    def long() -> int:
         begun.set()
         gate.wait(5)
-        return "done"
+        return threading.get_ident()
 
-    with crew(pool, source.items()) as members:
-        first, second = members.ask(long), members.ask(long)
+    with crew(pool, source.items(), lane):
+        first, second = lane.ask(long), lane.ask(threading.get_ident)
         assert begun.wait(5)
         threading.Timer(0.05, gate.set).start()
-    assert first.result(0) == "done"
-    assert second.cancelled()
+    assert first.result(0) != threading.get_ident()
     assert source.closed
+    time.sleep(0.05)
+    assert not second.done()
+    assert lane.ask(lambda: "at once").result(0) == "at once"
+    assert second.result(0) == threading.get_ident()
 
 
-def test_of_what_a_crew_was_asked_for_nothing_is_held(pool: ThreadPoolExecutor) -> None:
+def test_of_an_errand_nothing_is_held(pool: ThreadPoolExecutor) -> None:
     class Picture:
         pass
 
-    with crew(pool, range(3)) as members:
+    lane = Lane()
+    with crew(pool, range(3), lane):
         made = Picture()
         kept = weakref.ref(made)
-        asked = members.ask(partial(lambda picture: id(picture), made))
+        asked = lane.ask(partial(lambda picture: id(picture), made))
         del made
         assert asked.result(5)
         settle(lambda: kept() is None)
@@ -551,6 +580,80 @@ def test_who_gives_up_waits_only_for_what_was_begun() -> None:
     behind.stop()
     assert begun == [0]
     assert go_on.is_set()
+
+
+@pytest.mark.parametrize("left_at", [0, 3, 20])
+def test_what_is_behind_in_a_lane_is_done_by_the_crew_and_when_that_is_gone_by_who_gives(
+    pool: ThreadPoolExecutor, left_at: int
+) -> None:
+    done: list[tuple[int, bool]] = []
+    main, lane = threading.get_ident(), Lane()
+
+    def take(number: int) -> None:
+        time.sleep(0.001)
+        done.append((number, threading.get_ident() == main))
+
+    behind: Behind[int] = Behind(take, 4, lane)
+    with crew(pool, range(left_at), lane) as members:
+        for number in members:
+            behind.give(number)
+            assert number - len(done) <= 4
+    by_crew = len(done)
+    for number in range(left_at, left_at + 10):
+        behind.give(number)
+    behind.finish()
+    behind.stop()
+    assert [number for number, _ in done] == list(range(left_at + 10))
+    assert [here for _, here in done] == [False] * by_crew + [True] * (left_at + 10 - by_crew)
+    assert by_crew >= left_at - 4
+
+
+def test_what_fails_in_a_lane_is_raised_to_who_gives(pool: ThreadPoolExecutor) -> None:
+    def fail_at_three(number: int) -> None:
+        if number == 3:
+            raise RuntimeError("three")
+
+    lane, given = Lane(), []
+    behind: Behind[int] = Behind(fail_at_three, 2, lane)
+
+    def write() -> None:
+        with crew(pool, range(50), lane) as members:
+            for number in members:
+                given.append(number)
+                behind.give(number)
+
+    with pytest.raises(RuntimeError, match="three"):
+        write()
+    behind.stop()
+    assert 3 <= given[-1] < 7
+
+
+def test_who_gives_up_leaves_out_what_waits_in_a_lane_and_is_held_by_nothing(pool: ThreadPoolExecutor) -> None:
+    class Encoder:
+        def __init__(self, lane: Lane) -> None:
+            self.begun: list[int] = []
+            self.behind: Behind[int] = Behind(self.take, 8, lane)
+
+        def take(self, number: int) -> None:
+            self.begun.append(number)
+            begun.set()
+            go_on.wait(5)
+
+    begun, go_on, lane = threading.Event(), threading.Event(), Lane()
+    encoder = Encoder(lane)
+    with crew(pool, (), lane):
+        for number in range(5):
+            encoder.behind.give(number)
+        assert begun.wait(5)
+        threading.Timer(0.05, go_on.set).start()
+        encoder.behind.stop()
+        assert go_on.is_set()
+        settle(lambda: not lane.has_work())
+        assert encoder.begun == [0]
+        kept = weakref.ref(encoder)
+        del encoder
+        settle(lambda: kept() is None)
+        assert kept() is None
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less, or give it back themselves")

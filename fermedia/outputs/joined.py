@@ -16,7 +16,7 @@ import av
 
 from fermedia.media.video import VideoPicture
 from fermedia.outputs.placing import Memory
-from fermedia.outputs.video import QUALITY, FilmWriter
+from fermedia.outputs.video import FilmWriter
 from fermedia.types import MediaInfo, Observation
 
 
@@ -26,8 +26,6 @@ class SpanWriter(FilmWriter):
     ``start`` is the whole film's. The file is NUT, which keeps any clock. ``memory`` and ``last`` are of the frames
     before the span (``FramePainter.recall``).
     """
-
-    quality = QUALITY | {"x264-params": f"{QUALITY['x264-params']}:stitchable=1"}
 
     def __init__(
         self,
@@ -45,6 +43,10 @@ class SpanWriter(FilmWriter):
         super().__enter__()
         self._sound = None
         return self
+
+    def _quality(self, picture: VideoPicture) -> dict[str, str]:
+        options = super()._quality(picture)
+        return options | {"x264-params": options["x264-params"] + ":stitchable=1"}
 
     def _open(self, picture: VideoPicture | None, with_sound: bool = True, anew: bool = False) -> None:
         # Decoding begins before zero; the times are to stay.

@@ -19,16 +19,21 @@ from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
 from fermedia.outputs.placing import Memory
-from fermedia.threads import Behind
+from fermedia.threads import Behind, Lane
 from fermedia.types import Frame, MediaInfo, Observation
 
-#: x264's quality: near to transparent for most films, at about the size of a phone's recording. The number of its
-#: threads changes the film, and so do its own choices by the processor (of which one, mbtree's for AVX2, reads memory
-#: that nobody wrote: small films then came out different from run to run). So neither follows the machine.
-QUALITY = {"crf": "20", "preset": "veryfast", "threads": "4", "x264-params": "cpu-independent=1"}
+#: x264's quality: near to transparent for most films, at about the size of a phone's recording. Its own choices by the
+#: processor change the film (and one of them, mbtree's for AVX2, reads memory that nobody wrote: small films then came
+#: out different from run to run), so they do not follow the machine.
+_QUALITY = {"crf": "20", "preset": "veryfast", "x264-params": "cpu-independent=1"}
 
-#: Drawn frames that may wait for x264, which keeps no more than three in four of two processors at work by itself.
-_DRAWN_AHEAD = 8
+#: Films of up to so many pixels are encoded by one thread. Four take a sixth more of the processors' time for them,
+#: and change places with each other fifty times a frame, while there is other work enough for all processors.
+_SMALL = 640 * 480
+
+#: Drawn frames that may wait for x264, which keeps no more than three in four of two processors at work by itself; and
+#: those in a lane: about as many as are judged at a time, so that they are drawn in one go.
+_DRAWN_AHEAD, _AHEAD_IN_LANE = 8, 16
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
@@ -38,6 +43,17 @@ _KEPT = {"title", "creation_time"}
 
 _UNSPECIFIED = 2  # AVCOL_*_UNSPECIFIED
 _BT2020 = (9, 10)  # AVCOL_SPC_BT2020_NCL and _CL
+
+
+def quality(width: int, height: int) -> dict[str, str]:
+    """x264's options for a film of this size. The number of its threads changes the film, so that depends on nothing
+    else."""
+    return _QUALITY | {"threads": "1" if _is_small(width, height) else "4"}
+
+
+def _is_small(width: int, height: int) -> bool:
+    """Whether one thread encodes a film of this size."""
+    return width * height <= _SMALL
 
 
 class FramePainter:
@@ -71,9 +87,10 @@ class FilmWriter:
     """Writes one annotated film; a context manager and a sink.
 
     Every frame that is written appears once, at ``Frame.time - start`` seconds; frames that were not sampled carry the
-    last result. A thread encodes them while the next are drawn, so what fails shows a few frames later. The film holds
-    the span from ``start`` to ``end`` (seconds of the source as a player shows it), its sound as well; without an
-    ``end`` the sound goes on to its own end. Frames of an odd size get one more row or column like their last.
+    last result. They are encoded while the next are drawn, so what fails shows a few frames later: in the ``lane``, if
+    one is given and the film is small, else in a thread of its own. The film holds the span from ``start`` to ``end``
+    (seconds of the source as a player shows it), its sound as well; without an ``end`` the sound goes on to its own
+    end. Frames of an odd size get one more row or column like their last.
     ``warning`` is one line about sound that could not be kept, else None.
 
     ``source`` is where the sound and the clock come from; None for a film made of numbered pictures, which has neither.
@@ -82,10 +99,14 @@ class FilmWriter:
     file is left. Raises MediaError (stage ``write``).
     """
 
-    quality = QUALITY
-
     def __init__(
-        self, path: Path, source: Path | None, info: MediaInfo, start: float | None = None, end: float | None = None
+        self,
+        path: Path,
+        source: Path | None,
+        info: MediaInfo,
+        start: float | None = None,
+        end: float | None = None,
+        lane: Lane | None = None,
     ) -> None:
         self.path = path
         self._source_path = source
@@ -98,7 +119,9 @@ class FilmWriter:
         self._durations: dict[int, int] = {}
         self._written = 0
         self._film: av.container.OutputContainer | None = None
-        self._encoder = Behind(self._take, _DRAWN_AHEAD)
+        # Where the encoder has threads of its own it is waited for, which nobody should do who has other work.
+        in_lane = lane is not None and _is_small(info.width, info.height)
+        self._encoder = Behind(self._take, _AHEAD_IN_LANE, lane) if in_lane else Behind(self._take, _DRAWN_AHEAD)
         self._source: av.container.InputContainer | None = None
         self._sound: Sound | None = None
 
@@ -185,7 +208,7 @@ class FilmWriter:
 
     def _add_stream(self, film: av.container.OutputContainer, picture: VideoPicture | None) -> av.VideoStream:
         assert picture is not None
-        stream = film.add_stream("libx264", rate=self._rate, options=dict(self.quality))
+        stream = film.add_stream("libx264", rate=self._rate, options=self._quality(picture))
         stream.width, stream.height = (n + n % 2 for n in (picture.width, picture.height))
         stream.pix_fmt = "yuv420p"
         stream.time_base = self._clock
@@ -197,6 +220,9 @@ class FilmWriter:
         context.color_trc = picture.transfer or _UNSPECIFIED
         context.sample_aspect_ratio = Fraction(1)
         return stream
+
+    def _quality(self, picture: VideoPicture) -> dict[str, str]:
+        return quality(picture.width, picture.height)
 
     def _take(self, drawn: tuple[av.VideoFrame, float | None]) -> None:
         """Encode a frame with its duration, in the encoder's thread."""

@@ -34,7 +34,7 @@ from fermedia.runs.derive import derive
 from fermedia.runs.folder import put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
-from fermedia.threads import cores, in_order
+from fermedia.threads import Lane, cores, in_order
 from fermedia.types import Frame, MediaInfo, MediaItem, Observation, Picture
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
@@ -123,13 +123,13 @@ class Engine:
         with self._open(item) as reader, ExitStack() as stack:
             timeline = stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))
             previews = stack.enter_context(FilmPreviews(staging / FOLDER))
-            film = None
+            film, lane = None, Lane()
             if options.video:
                 sound = item.path if item.kind == "video" else None
-                film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end)
+                film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end, lane)
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
-            observed = stack.enter_context(closing(self.observer.observe(reader.frames(options))))
+            observed = stack.enter_context(closing(self.observer.observe(reader.frames(options), lane=lane)))
             for frame, raw, steady in steadied(observed, options.smooth):
                 timeline.write(frame, raw)
                 previews.write(frame, steady)

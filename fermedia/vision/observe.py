@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.threads import Crew, busy_pool, cores
+from fermedia.threads import Crew, Lane, busy_pool, cores
 from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found
@@ -117,24 +117,26 @@ class Observer:
             self._detectors.pop().close()
 
     def observe(
-        self, frames: Iterable[Frame], follow: bool = True
+        self, frames: Iterable[Frame], follow: bool = True, lane: Lane | None = None
     ) -> Generator[tuple[Frame, list[Observation] | None]]:
         """Every frame once, in order, with its observations sorted by ``face_id``; None where it was not sampled.
 
         Where they do not ``follow`` each other the frames are single pictures, and ``face_id`` counts the faces of
-        each, largest first.
+        each, largest first. What is asked of the ``lane`` meanwhile, the observer's threads do beside their own work.
         """
-        with closing(self.see(frames, film=follow)) as seen:
+        with closing(self.see(frames, film=follow, lane=lane)) as seen:
             yield from (followed if follow else ranked)(seen)
 
-    def see(self, frames: Iterable[Frame], film: bool = True) -> Generator[Seen]:
+    def see(self, frames: Iterable[Frame], film: bool = True, lane: Lane | None = None) -> Generator[Seen]:
         """Every frame once, in order, with what it shows whatever came before.
 
         The first frame is searched. So a part of a film gives the same as the whole if it begins with a ``stretch``;
         else up to the next one its faces may be framed a hair's breadth otherwise.
         """
         how = (_stretch, self._find) if film else (_alone, self._find_still)
-        with Crew(self._pool, self._threads, frames, *how, _weight, 1.0) as crew:
+        judging = Lane()
+        lanes = [judging] if lane is None else [judging, lane]
+        with Crew(self._pool, self._threads, frames, *how, _weight, 1.0, lanes) as crew:
             waiting: list[_Looked] = []
             asked: Future[deque[Seen]] | None = None
             held = 0.0  # of those that wait and those that are asked about
@@ -147,9 +149,9 @@ class Observer:
                     seen, asked = asked.result(), None
                     held -= sum(_weight(one.frame) for one in seen)
                 if faces >= _ENOUGH or held >= 1:
-                    waiting, asked = [], crew.ask(partial(self._judged, waiting))
+                    waiting, asked = [], judging.ask(partial(self._judged, waiting))
                 yield from _one_by_one(seen)
-            for last in (asked, crew.ask(partial(self._judged, waiting))):
+            for last in (asked, judging.ask(partial(self._judged, waiting))):
                 yield from _one_by_one(last.result() if last else deque())
 
     def _find_still(self, frame: Frame, before: _Looked | None = None) -> _Looked:

@@ -21,6 +21,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fermedia.outputs.finished import FinishedItem
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.report.item import write_item_page
 from tests.made_up import film_timeline, photo_timeline, write_results
@@ -47,7 +48,7 @@ def main() -> None:
             results = write_results(Path(folder), items)
             begun = time.perf_counter()
             for key in items:
-                write_item_page(results / "items" / key, key)
+                write_item_page(FinishedItem(results / "items" / key), key)
             each = (time.perf_counter() - begun) / len(items)
             begun = time.perf_counter()
             write_report(results, items=False)

@@ -12,10 +12,9 @@ from fermedia.errors import MissingExtraError
 from fermedia.files import whole_file
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.exports import EXPORTS, Export
-from fermedia.outputs.report.item import read_description, write_item_page
+from fermedia.outputs.finished import FinishedItem
+from fermedia.outputs.report.item import write_item_page
 from fermedia.outputs.report.pages import DATA, PAGE, is_current
-from fermedia.outputs.segments import segments
-from fermedia.outputs.timeline import read_timeline
 
 _SEGMENTS, _PARQUET = "segments.csv", "timeline.parquet"
 
@@ -38,29 +37,29 @@ def derive(folder: Path, key: str, options: AnalyzeOptions) -> None:
     """
     if not (folder / "timeline.csv").is_file():
         return
-    about = read_description(folder)
-    formats = [] if about["kind"] == "photos" else [EXPORTS[name] for name in options.export]
-    wanted = [] if about["kind"] == "photos" else [_SEGMENTS]
+    item = FinishedItem(folder)
+    film = item.about["kind"] != "photos"
+    formats = [EXPORTS[name] for name in options.export] if film else []
+    wanted = [_SEGMENTS] if film else []
     wanted += [name for export in formats for name in export.files]
     wanted += [_PARQUET] if options.format == "parquet" else []
     missing = {name for name in wanted if not (folder / name).is_file()}
     if missing:
-        _make(folder, options, missing, about["end"], formats)
+        _make(item, missing, formats)
     if missing or not is_current(folder):
-        write_item_page(folder, key)
+        write_item_page(item, key)
 
 
-def _make(folder: Path, options: AnalyzeOptions, missing: set[str], end: float | None, formats: list[Export]) -> None:
-    timeline = read_timeline(folder / "timeline.csv")
+def _make(item: FinishedItem, missing: set[str], formats: list[Export]) -> None:
     if missing - {_PARQUET}:
-        table = segments(timeline, end=end, smooth=options.smooth)
-        _write(folder / _SEGMENTS, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"), missing)
+        table = item.segments.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        _write(item.folder / _SEGMENTS, table, missing)
         for export in formats:
-            for name, text in zip(export.files, export.texts(table), strict=True):
-                _write(folder / name, text, missing)
+            for name, text in zip(export.files, export.texts(item.segments), strict=True):
+                _write(item.folder / name, text, missing)
     if _PARQUET in missing:
-        with whole_file(folder / _PARQUET) as path:
-            timeline.to_parquet(path, engine="pyarrow", index=False)
+        with whole_file(item.folder / _PARQUET) as path:
+            item.timeline.to_parquet(path, engine="pyarrow", index=False)
 
 
 def _write(path: Path, text: str, missing: set[str]) -> None:

@@ -31,8 +31,8 @@ from fermedia.columns import CONDITIONS, DICTIONARY_COLUMNS, FAILURES, PARTICIPA
 from fermedia.errors import UsageError
 from fermedia.files import shown, whole_file, write_csv, write_json
 from fermedia.outputs.cells import cell
+from fermedia.outputs.finished import DESCRIPTION
 from fermedia.outputs.groups import Participants
-from fermedia.outputs.report.item import DESCRIPTION
 from fermedia.outputs.summary import read_summary
 from fermedia.runs.ledger import LEDGER, Ledger, Outcome
 

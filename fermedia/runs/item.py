@@ -25,9 +25,9 @@ from fermedia.media.photos import pixels, read_photo
 from fermedia.media.sequence import SequenceReader
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
+from fermedia.outputs.finished import DESCRIPTION
 from fermedia.outputs.photos import PhotoWriter
 from fermedia.outputs.previews import FOLDER, FilmPreviews, PhotoPreviews
-from fermedia.outputs.report.item import DESCRIPTION
 from fermedia.outputs.timeline import TimelineWriter
 from fermedia.outputs.video import FilmWriter
 from fermedia.runs.derive import derive

@@ -9,7 +9,7 @@ from typing import Any
 
 from fermedia.errors import DataError, UsageError
 from fermedia.files import shown
-from fermedia.outputs.report.item import read_description
+from fermedia.outputs.finished import read_description
 from fermedia.runs.ledger import LEDGER, Ledger
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fermedia.outputs.finished import FinishedItem
 from fermedia.outputs.previews import MOST_FACES, FilmPreviews, read_previews
 from fermedia.outputs.report import curves
 from fermedia.outputs.report.curves import ABSENT, JUDGED, SEEN, Grid, face_runs, film_grid
@@ -127,7 +128,7 @@ def test_text_cannot_end_a_script_and_links_are_quoted(tmp_path: Path) -> None:
 def test_a_page_of_another_version_is_known(tmp_path: Path) -> None:
     place = write_results(tmp_path, {"a.mp4": film_timeline(5, [(0, 5)])}) / "items/a.mp4"
     assert not is_current(place)
-    write_item_page(place, "a.mp4")
+    write_item_page(FinishedItem(place), "a.mp4")
     assert is_current(place)
     page = place / "report.html"
     page.write_text(page.read_text().replace('content="fermedia', 'content="fermedia 0.0.1'))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fermedia.columns import SUMMARY_COLUMNS
 from fermedia.errors import DataError
 from fermedia.outputs.cells import cell
+from fermedia.outputs.finished import DESCRIPTION, FinishedItem, read_description
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import read_previews
-from fermedia.outputs.report.item import DESCRIPTION, read_description, records, write_item_page
+from fermedia.outputs.report.item import records, write_item_page
 from fermedia.outputs.report.pages import PAGE, is_current, url, write_batch
 from fermedia.outputs.summary import ALL_FACES
 from fermedia.types import EMOTIONS
@@ -45,7 +46,7 @@ def write_report(folder: Path, items: bool = True) -> int:
         key = place.relative_to(folder / "items").as_posix()
         if found := by_item.get(cell(key)):  # else it is outdated
             if items or not is_current(place):
-                write_item_page(place, key)
+                write_item_page(FinishedItem(place), key)
             rows.append(_row(place, key, found))
     run = _run(folder / "run.json")
     failures = _table(folder / "failures.csv")

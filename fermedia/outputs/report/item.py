@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -10,38 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fermedia.errors import DataError
+from fermedia.outputs.finished import FinishedItem
 from fermedia.outputs.photos import FreeNames
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import Preview, read_previews
 from fermedia.outputs.report.curves import face_runs, film_grid
 from fermedia.outputs.report.pages import ASSETS, DATA, PAGE, url, write_page
-from fermedia.outputs.segments import segments
 from fermedia.outputs.summary import ALL_FACES, summarize
-from fermedia.outputs.timeline import read_timeline, steady_timeline
+from fermedia.outputs.timeline import steady_timeline
 from fermedia.types import EMOTIONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The file that says that a folder is an item's.
-DESCRIPTION = "item.json"
-
-#: What is taken from it, of whatever item.
-_USED: dict[str, type] = {"source": str, "kind": str, "options": dict, "failures": list, "fermedia": str}
-_USED |= dict.fromkeys(("frames", "frames_analysed", "frames_with_face"), int)
-
 #: Faces whose curves and rows a page holds, those that are seen longest; the tables have all.
 MOST_FACES = 300
 
 
-def write_item_page(folder: Path, key: str) -> None:
-    """Write the page of the item in ``folder``, which is or will be ``items/<key>``, beside its tables.
+def write_item_page(item: FinishedItem, key: str) -> None:
+    """Write the page of an item, which is or will be ``items/<key>``, beside its tables.
 
     Raises DataError where timeline.csv or item.json is missing or damaged, OSError where nothing can be written.
     """
-    about = read_description(folder)
-    timeline = read_timeline(folder / "timeline.csv")
+    folder, about = item.folder, item.about
     content = _photos if about["kind"] == "photos" else _film
     data = {
         "kind": about["kind"],
@@ -54,22 +44,10 @@ def write_item_page(folder: Path, key: str) -> None:
         "options": about["options"],
         "failures": [failure["error"] for failure in about["failures"]],
         "files": _files(folder),
-        **content(folder, timeline, about),
+        **content(item),
     }
     kind = "photos" if about["kind"] == "photos" else "film"
     write_page(folder, kind, f"{key} · fermedia", _up(key) + ASSETS, data)
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """item.json of an item's folder. Raises DataError where it is gone, damaged, or another program's."""
-    path = folder / DESCRIPTION
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); analyse the item again") from error
-    if not isinstance(found, dict) or not _USED.items() <= {(name, type(value)) for name, value in found.items()}:
-        raise DataError(f"{path}: does not describe an item of fermedia; analyse the item again")
-    return found
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -78,7 +56,8 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _film(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+def _film(item: FinishedItem) -> dict[str, Any]:
+    folder, about, timeline = item.folder, item.about, item.timeline
     smooth, start = float(about["options"]["smooth"]), float(about["options"]["start"] or 0)
     steady = steady_timeline(timeline, smooth)
     summary = summarize(timeline, "", about["end"], smooth)
@@ -97,7 +76,7 @@ def _film(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[s
         "all": records(summary[summary["face_id"] == ALL_FACES])[0],
         "people": len(people),
         "faces": records(people.head(MOST_FACES)),
-        "segments": _segments(timeline, about["end"], smooth),
+        "segments": _segments(item.segments),
         "moments": [_moment(p) for p in read_previews(folder) if p.emotion],
         **_curves(steady, frames, people["face_id"].head(MOST_FACES), end),
     }
@@ -116,15 +95,15 @@ def _curves(steady: pd.DataFrame, frames: pd.DataFrame, face_ids: pd.Series, end
     return {"step": grid.step, "curves": curves}
 
 
-def _segments(timeline: pd.DataFrame, end: float | None, smooth: float) -> list[list[Any]]:
+def _segments(table: pd.DataFrame) -> list[list[Any]]:
     """Per segment the face as text, the emotion's number, begin and end in seconds, mean and peak probability."""
-    table = segments(timeline, end=end, smooth=smooth)
     emotions = table["emotion"].map(EMOTIONS.index)
     numbers = table[["begin", "end", "mean", "peak"]].to_numpy().round(4).tolist()
     return [[str(f), int(e), *n] for f, e, n in zip(table["face_id"], emotions, numbers, strict=True)]
 
 
-def _photos(folder: Path, timeline: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+def _photos(item: FinishedItem) -> dict[str, Any]:
+    folder, timeline = item.folder, item.timeline
     previews = {p.frame: p for p in read_previews(folder)}
     names = FreeNames()
     boxes: dict[int, list[list[Any]]] = {}

@@ -242,9 +242,10 @@ class Crew(Generic[T, R]):
     None, side by side. About as many items are taken and not yet given as weigh ``limit`` together, and always one.
     What ``items`` raises is raised here, after what was made of the items before it. A generator is closed at the end.
 
-    The threads fetch the items themselves, whenever nothing else is to be done, and before anything else they do what
-    is asked of the ``lanes``: more threads than there are processors would often be waited for while they wait for
-    their turn. Who takes up a lane stays with it while it has work, for what that needs is in the processor's cache.
+    The threads do what is asked of the ``lanes`` and fetch the items themselves, for more threads than there are
+    processors would often be waited for while they wait for their turn. Both go before work on items: when that runs
+    out, all but one of the threads wait for who fetches. Who takes up a lane stays with it while it has work, for what
+    that needs is in the processor's cache.
     """
 
     def __init__(
@@ -325,19 +326,26 @@ class Crew(Generic[T, R]):
         """What a thread is to do, waited for."""
         with self._lock:
             while not self._stopped:
-                lane = next((lane for lane in self._lanes if lane.has_work() and lane not in self._taken), None)
-                if lane is not None:
-                    self._taken.add(lane)
+                what = self._lane_or_fetch()
+                if what is not None:
                     if self._ready:
                         self._more.notify()  # what this thread would have gone on with
-                    return partial(self._take, lane)
+                    return what
                 if self._ready:
                     strand = self._ready.popleft()
                     return partial(self._do, strand, strand.waiting.popleft())
-                if self._may_fetch():
-                    self._fetching = True
-                    return self._fetch
                 self._more.wait()
+        return None
+
+    def _lane_or_fetch(self) -> Callable[[], None] | None:
+        """What goes before all work on items, if there is any of it."""
+        for lane in self._lanes:
+            if lane.has_work() and lane not in self._taken:
+                self._taken.add(lane)
+                return partial(self._take, lane)
+        if self._may_fetch():
+            self._fetching = True
+            return self._fetch
         return None
 
     def _take(self, lane: Lane) -> None:

@@ -266,6 +266,18 @@ def test_only_the_workers_fetch_and_one_at_a_time(pool: ThreadPoolExecutor) -> N
     assert source.made == 60
 
 
+def test_items_are_fetched_as_long_as_there_is_room_before_any_is_worked_on(pool: ThreadPoolExecutor) -> None:
+    """Else the other threads wait for who fetches, where that takes long."""
+    source, ahead_of_work = Source(40), []
+
+    def work(number: int, before: int | None) -> int:
+        ahead_of_work.append(source.made - number)
+        return number
+
+    assert list(in_strands(pool, 1, source.items(), lambda n: n // 5, work, lambda _: 1.0, 8)) == list(range(40))
+    assert ahead_of_work[0] == max(ahead_of_work) == 8
+
+
 def test_strands_hold_no_more_than_the_limit(pool: ThreadPoolExecutor) -> None:
     source, weights = Source(60), [1, 5, 2, 9, 30, 1]
     looked = in_strands(pool, 3, source.items(), lambda n: n // 4, lambda n, _: n, lambda n: weights[n % 6], 10)

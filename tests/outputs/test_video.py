@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,7 +23,7 @@ from fermedia.errors import MediaError
 from fermedia.media.video import VideoPicture, VideoReader
 from fermedia.options import Sampling
 from fermedia.outputs.audio import _Copied
-from fermedia.outputs.video import FilmWriter
+from fermedia.outputs.video import FilmWriter, FramePainter
 from fermedia.types import Observation
 from tests.films import background, moving_faces, numbered, read_number, write_film
 from tests.outputs.seen import face, one_hot
@@ -102,6 +103,42 @@ def test_the_encoder_goes_with_its_writer(numbered_film: Path, tmp_path: Path) -
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_frames_are_painted_on_those_that_are_encoded(
+    numbered_film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New memory for every frame of 1920x1080 left holes of some hundred megabytes."""
+    painted: list[av.VideoFrame] = []
+    paint = FramePainter.paint
+
+    def kept(*args: Any) -> av.VideoFrame:
+        painted.append(paint(*args))
+        return painted[-1]
+
+    monkeypatch.setattr(FramePainter, "paint", kept)
+    out = tmp_path / "out.mp4"
+    annotate(numbered_film, out)
+    assert numbers(out) == list(range(40))
+    assert len({id(frame) for frame in painted}) < 15 < len(painted) == 40
+
+
+def test_a_frame_that_somebody_still_reads_is_not_painted_over(numbered_film: Path) -> None:
+    with VideoReader(numbered_film) as reader:
+        first, *_, last = (frame.picture for frame in reader.frames())
+        painter = FramePainter(reader.info)
+    assert isinstance(first, VideoPicture)
+    assert isinstance(last, VideoPicture)
+    painted = painter.paint(first, [])
+    before = painted.to_ndarray()
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=painted.width, height=painted.height, format=painted.format, time_base=Fraction(1))
+    graph.link_nodes(source, graph.add("buffersink")).configure()
+    graph.vpush(painted)
+    painter.take_back(painted)
+    again = painter.paint(last, [])
+    assert not np.array_equal(again.to_ndarray(), before)
+    assert np.array_equal(graph.vpull().to_ndarray(), before)
 
 
 def test_a_span_starts_at_zero(face_film: Path, tmp_path: Path) -> None:
@@ -510,7 +547,7 @@ def test_a_film_is_the_same_whatever_lies_in_memory(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from fermedia.media.video import VideoReader
-from fermedia.outputs.video import FilmWriter
+from fermedia.outputs.video import FilmWriter, FramePainter
 source = Path({str(source)!r})
 with VideoReader(source) as reader, FilmWriter(Path({str(tmp_path / "out.mp4")!r}), source, reader.info) as film:
     for frame in reader.frames():

@@ -82,9 +82,10 @@ def analyze(
         from fermedia.runs.batch import run_batch
         from fermedia.runs.progress import Progress
         from fermedia.runs.workers import executor
-        from fermedia.threads import take_long_turns
+        from fermedia.threads import share_heaps, take_long_turns
 
         take_long_turns()
+        share_heaps()
         with Progress(quiet) as progress:
             totals = run_batch(
                 list(inputs),

@@ -682,3 +682,42 @@ def test_what_the_c_library_keeps_is_given_back() -> None:
     give_back_memory()
     assert before - megabytes() > 100
     assert last.sum() == 4000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such heaps")
+@pytest.mark.parametrize(
+    ("call", "environment", "heaps"),
+    [
+        ("", {}, range(5, 99)),
+        ("share_heaps()", {}, range(1, 3)),
+        ("share_heaps()", {"MALLOC_ARENA_MAX": "4"}, range(4, 5)),
+        ("share_heaps()", {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, range(4, 5)),
+    ],
+)
+def test_threads_share_heaps_where_nobody_chose_otherwise(
+    call: str, environment: dict[str, str], heaps: range, tmp_path: Path
+) -> None:
+    """Ten threads that all hold memory; glibc itself says of how many heaps."""
+    program = f"""
+import ctypes, threading
+from fermedia.threads import share_heaps
+{call}
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+held = threading.Barrier(11)
+def hold():
+    libc.malloc(1000)
+    held.wait(10)
+    held.wait(10)
+for _ in range(10):
+    threading.Thread(target=hold).start()
+held.wait(10)
+file = ctypes.c_void_p(libc.fopen({str(tmp_path / "heaps.xml").encode()!r}, b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+held.wait(10)
+"""
+    clean = {k: v for k, v in os.environ.items() if k not in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")}
+    # glibc's own limit is eight for each processor.
+    subprocess.run([sys.executable, "-c", program], env=clean | environment, check=True)
+    assert (tmp_path / "heaps.xml").read_text().count("<heap ") in heaps

@@ -30,7 +30,7 @@ from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
-from fermedia.threads import cores, keep_to
+from fermedia.threads import cores, keep_to, share_heaps
 
 #: Seconds between two messages about frames.
 _TELL_EVERY = 0.2
@@ -247,6 +247,7 @@ def serve(connection: Connection, options: AnalyzeOptions, threads: int) -> None
     assert parent is not None
     Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     keep_to(threads)
+    share_heaps()
     import cv2
 
     from fermedia.runs.execute import work

@@ -51,8 +51,7 @@ def give_back_memory() -> None:
     What hangs together in circles of references, such as a generator and the error that ended it, is freed before.
     """
     gc.collect()
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+    _ask_glibc("malloc_trim", 0)
 
 
 def share_heaps() -> None:
@@ -63,9 +62,13 @@ def share_heaps() -> None:
     For a process that is ours alone; it stays as it is where somebody has chosen otherwise.
     """
     chosen = "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in os.environ.get("GLIBC_TUNABLES", "")
+    if not chosen:
+        _ask_glibc("mallopt", _M_ARENA_MAX, _HEAPS)
+
+
+def _ask_glibc(function: str, *arguments: int) -> None:
     with suppress(OSError, AttributeError):  # another C library
-        if not chosen:
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS)
+        ctypes.CDLL(None)[function](*arguments)
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T]:

@@ -79,10 +79,10 @@ def analyze(
     running = RunOptions(**{item.name: options.pop(item.name) for item in fields(RunOptions)})
     chosen = AnalyzeOptions(**options)
     with ended_promptly(EXIT_INTERRUPTED, "to go on, give the same command again"):
+        from fermedia.machine import share_heaps, take_long_turns
         from fermedia.runs.batch import run_batch
         from fermedia.runs.progress import Progress
         from fermedia.runs.workers import executor
-        from fermedia.threads import share_heaps, take_long_turns
 
         take_long_turns()
         share_heaps()

@@ -7,68 +7,18 @@ it, so that nothing goes on behind the back of a caller who has given up.
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from threading import Condition, Lock, Semaphore, Thread, get_native_id
+from threading import Condition, Lock, Semaphore, Thread
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E")
-
-
-#: glibc's name for how many heaps there may be, and how many suffice: with them no run was slower.
-_M_ARENA_MAX, _HEAPS = -8, 2
-
-#: How many processors this process keeps to; None for all there are. See ``keep_to``.
-_kept: int | None = None
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return there if _kept is None else min(there, _kept)
-
-
-def keep_to(count: int) -> None:
-    """Use no more processors than so many from now on, because others work beside this process."""
-    global _kept
-    _kept = max(1, count)
-
-
-def give_back_memory() -> None:
-    """Hand what is free to the system. glibc keeps much of what decoders and threads that are gone have used.
-
-    What hangs together in circles of references, such as a generator and the error that ended it, is freed before.
-    """
-    gc.collect()
-    _ask_glibc("malloc_trim", 0)
-
-
-def share_heaps() -> None:
-    """Have all threads to come take their memory from two heaps, where glibc makes one for each of many threads.
-
-    What is free in one thread's heap no other can use, and little of it can be given back while anything near is in
-    use: decoders and encoders, each with threads of its own, filled 17 MB more with every part of a film of 1920x1080.
-    For a process that is ours alone; it stays as it is where somebody has chosen otherwise.
-    """
-    chosen = "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in os.environ.get("GLIBC_TUNABLES", "")
-    if not chosen:
-        _ask_glibc("mallopt", _M_ARENA_MAX, _HEAPS)
-
-
-def _ask_glibc(function: str, *arguments: int) -> None:
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None)[function](*arguments)
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T]:
@@ -419,34 +369,3 @@ class Crew(Generic[T, R]):
             strand.taken = bool(strand.waiting)
             if strand.taken:
                 self._ready.appendleft(strand)  # this thread goes on with it, unless it is asked for something else
-
-
-def take_long_turns() -> None:
-    """Have this thread, and all that are begun from it, interrupted less often by each other (Linux's SCHED_BATCH).
-
-    For a process whose answers nobody waits for one by one. It stays as it is where somebody has chosen otherwise.
-    """
-    with suppress(AttributeError, OSError):  # another system, or it forbids that
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def busy_pool(threads: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
-    """A pool for ``threads`` that keep the processors at work, and may be ``nice`` to others of this process.
-
-    Where there are as many as processors, each thread keeps to one of its own, and so do those that libraries begin
-    from it: Linux, left to itself, often lets two of them wait for one processor while another idles. It is not done
-    where this process is to leave processors to others, nor where the system has no such binding.
-    """
-    places = sorted(os.sched_getaffinity(0)) if _kept is None and hasattr(os, "sched_getaffinity") else []
-    if not 1 < len(places) == threads:
-        places = []
-
-    def begin() -> None:
-        with suppress(OSError):
-            if nice and sys.platform == "linux":  # elsewhere it would be the whole process
-                os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + nice)
-            if places:
-                os.sched_setaffinity(0, {places.pop()})
-
-    return ThreadPoolExecutor(threads, name, initializer=begin)

@@ -36,13 +36,13 @@ import av
 import cv2
 import numpy as np
 
+from fermedia.machine import cores, take_long_turns
 from fermedia.media.frames import VideoPicture
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.video import FramePainter, quality
 from fermedia.runs.demo import make_clip
 from fermedia.runs.item import Engine
-from fermedia.threads import cores, take_long_turns
 from fermedia.types import Frame, MediaItem, Observation
 from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face

@@ -25,8 +25,8 @@ from typing import Any
 
 from benchmark import make_film
 
+from fermedia.machine import cores
 from fermedia.runs.workers import fitting
-from fermedia.threads import cores
 
 #: Frames a second of the films, and of the collection.
 RATE = 25

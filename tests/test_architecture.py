@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fermedia"
 
 #: A module may import from its own floor's row and from the rows above it here.
 FLOORS = (
-    {"types", "columns", "errors", "options", "flags", "files", "pictures", "threads"},
+    {"types", "columns", "errors", "options", "flags", "files", "pictures", "machine", "threads"},
     {"media", "vision"},
     {"outputs"},
     {"runs", "training"},

@@ -15,11 +15,11 @@ from av.stream import Disposition
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
+from fermedia.machine import cores
 from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length, has_garbage
 from fermedia.media.frames import Upright, VideoPicture
 from fermedia.media.sampling import Chosen, exact
 from fermedia.options import Sampling
-from fermedia.threads import cores
 from fermedia.types import Frame, MediaInfo, Picture
 
 #: A film that ends earlier than its header says by more than this (seconds, and frames) has broken off.

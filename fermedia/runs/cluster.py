@@ -23,13 +23,13 @@ from typing import Any
 import fermedia
 from fermedia.errors import FermediaError, MissingExtraError, UsageError, WorkerError
 from fermedia.files import shown
+from fermedia.machine import keep_to
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, work
 from fermedia.runs.item import Engine
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
-from fermedia.threads import keep_to
 from fermedia.vision.classify import Classifier
 
 #: Processors that a job asks for, if the nodes have as many.

@@ -21,6 +21,7 @@ from typing import Any
 import fermedia
 from fermedia.errors import FermediaError, MediaError
 from fermedia.files import shown, write_json
+from fermedia.machine import cores
 from fermedia.media.photos import pixels, read_photo
 from fermedia.media.sequence import SequenceReader
 from fermedia.media.video import VideoReader
@@ -34,7 +35,7 @@ from fermedia.runs.derive import derive
 from fermedia.runs.folder import put
 from fermedia.runs.ledger import Failure
 from fermedia.runs.source import Look, look
-from fermedia.threads import Lane, cores, in_order
+from fermedia.threads import Lane, in_order
 from fermedia.types import Frame, MediaInfo, MediaItem, Observation, Picture
 from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector

@@ -30,6 +30,7 @@ import numpy as np
 
 from fermedia.errors import MediaError
 from fermedia.files import shown, whole_file, write_json
+from fermedia.machine import give_back_memory
 from fermedia.media.spans import FilmIndex, SeamError, SpanReader
 from fermedia.media.video import VideoReader
 from fermedia.outputs.drawing import Painter
@@ -42,7 +43,7 @@ from fermedia.runs.item import Engine, ItemResult, OnFrames, plain
 from fermedia.runs.ledger import Failure
 from fermedia.runs.packed import Found, load, pack_found, pack_seen, save, unpack_found, unpack_seen, without_pixels
 from fermedia.runs.source import Source
-from fermedia.threads import ahead, give_back_memory
+from fermedia.threads import ahead
 from fermedia.types import Box, Frame, MediaInfo
 from fermedia.vision.observe import Seen, followed
 from fermedia.vision.smooth import steadied

@@ -25,12 +25,12 @@ from threading import Thread
 from typing import Any
 
 from fermedia.errors import FermediaError, WorkerError
+from fermedia.machine import cores, keep_to, share_heaps
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
-from fermedia.threads import cores, keep_to, share_heaps
 
 #: Seconds between two messages about frames.
 _TELL_EVERY = 0.2

@@ -20,7 +20,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.threads import Crew, Lane, busy_pool, cores
+from fermedia.machine import busy_pool, cores
+from fermedia.threads import Crew, Lane
 from fermedia.types import Face, Frame, Gray, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found

@@ -59,7 +59,7 @@ from fer.fer import FER
 detector = FER()
 film = cv2.VideoCapture(sys.argv[1])
 count, faces, begun = 0, 0, None
-while count < int(sys.argv[2]):
+while True:
     more, picture = film.read()
     if not more:
         break
@@ -315,7 +315,7 @@ def pair(film: Path, python: Path, preset: str) -> None:
     """Tables alone beside fer with its default detector on the same film: ours, theirs, ours again."""
     with tempfile.TemporaryDirectory() as folder:
         before = whole(film, Path(folder) / "1", preset, False)
-        answer = subprocess.run([python, "-c", FER, str(film), "100"], capture_output=True, text=True)
+        answer = subprocess.run([python, "-c", FER, str(film)], capture_output=True, text=True)
         if answer.returncode:
             raise SystemExit(f"fer failed: {answer.stderr.strip().splitlines()[-1]}")
         after = whole(film, Path(folder) / "2", preset, False)

@@ -22,8 +22,8 @@ Steps = list[tuple[str, dict[str, str]]]
 #: Pixel formats that are taken as they are; the second is the first in full range.
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 
-#: From 16..235 to 0..255.
-_EXPAND = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+#: Luma that is black, and what brings 16..235 to 0..255 then.
+_BLACK, _EXPAND = 16.0, 255 / 219
 
 #: A stream's AVColorSpace -> the matrix that undoes it. All else is unspecified: players then guess by the size.
 _MATRICES = {
@@ -90,10 +90,11 @@ class VideoPicture(Picture):
 
     def gray(self, part: Part = WHOLE) -> Gray:
         """The luma, expanded to 0..255; C-contiguous."""
-        plane = self.frame.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        luma = rows[: self.height, : self.width][part]
-        return luma.copy() if self.full_range else np.asarray(cv2.LUT(luma, _EXPAND), dtype=np.uint8)
+        luma = _samples(self.frame, 0)[part]
+        if self.full_range:
+            return luma.copy()
+        above = cv2.subtract(luma, _BLACK)  # type: ignore[call-overload]  # its stub knows of no numbers
+        return np.asarray(cv2.convertScaleAbs(above, above, _EXPAND), dtype=np.uint8)
 
     def rgb(self, size: tuple[int, int] | None = None) -> Color:
         """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""
@@ -104,13 +105,19 @@ class VideoPicture(Picture):
                 self.frame,
                 width,
                 height,
-                "rgb24",
+                "gbrp",  # FFmpeg takes twice as long to scale to rgb24, and to an even width does it less exactly
                 src_colorspace=self._matrix,
                 src_color_range=_range(self.full_range),
                 dst_color_range=ColorRange.JPEG,
                 interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
             )
-        return np.ascontiguousarray(frame.to_ndarray())  # rows may be padded
+        return np.asarray(cv2.merge([_samples(frame, plane) for plane in (2, 0, 1)]), np.uint8)
+
+
+def _samples(frame: av.VideoFrame, plane: int) -> Gray:
+    """A plane of the frame's own size, its rows without their padding; a view."""
+    held = frame.planes[plane]
+    return np.frombuffer(memoryview(held), np.uint8).reshape(-1, held.line_size)[: frame.height, : frame.width]
 
 
 class _Converter(threading.local):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -66,6 +67,26 @@ def test_full_and_limited_range(tmp_path: Path, full: bool, pix_fmt: str) -> Non
     assert int(luma.min()) == pytest.approx(0 if full else 16, abs=3)
     np.testing.assert_allclose(middles(picture.rgb()), COLORS, atol=6)
     assert middles(picture.gray())[[0, 1, 5]].tolist() == pytest.approx([255, 0, 128], abs=3)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_luma_of_every_value_is_brought_to_full_range(full: bool) -> None:
+    frame = av.VideoFrame(256, 2, "yuvj420p" if full else "yuv420p")
+    luma = np.arange(256)
+    frame.planes[0].update(luma.astype(np.uint8).tobytes() * 2)
+    expected = luma if full else np.clip(np.round((luma - 16) * 255 / 219), 0, 255)
+    for part in (np.s_[:, :], np.s_[1:, 7:90], np.s_[:, ::3]):
+        assert (VideoPicture(frame).gray(part) == np.stack([expected] * 2)[part]).all()
+
+
+@pytest.mark.parametrize("size", [(192, 192), (191, 191), (300, 200), (48, 36)])
+def test_a_shrunk_picture_has_the_colours_of_the_areas(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = first_picture(write_film(tmp_path / "a.mp4", [astronaut()] * 2))
+    areas = cv2.resize(picture.rgb().astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    shrunk = picture.rgb(size)
+    assert shrunk.shape == areas.shape
+    assert np.abs(shrunk - areas).mean() < 2
+    assert np.abs(shrunk - areas).max() < 30
 
 
 def test_an_animated_gif(tmp_path: Path) -> None:

@@ -70,18 +70,19 @@ def cut_square(picture: Picture | Gray, center: tuple[float, float], side: float
     shrinking does not alias. Outside the picture its edge is repeated. The work follows the square's size, not the
     picture's.
     """
-    right, down = axes(turn)
-    reach = side * float(np.abs(right).sum())
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    reach = side * (abs(cos) + abs(sin))
     height, width = (picture.height, picture.width) if isinstance(picture, Picture) else picture.shape
     columns, x0 = _span(center[0] - reach / 2, reach, width)
     rows, y0 = _span(center[1] - reach / 2, reach, height)
     samples = min(max(1, math.ceil(side / size)), _MOST_SAMPLES)
     step = side / (size * samples)
     # Pixel i covers i..i+1, and OpenCV counts from the middle of the first.
-    first = np.array(center) - [x0, y0] + (right + down) * (step - side) / 2 - 0.5
+    x = center[0] - x0 + (cos - sin) * (step - side) / 2 - 0.5
+    y = center[1] - y0 + (sin + cos) * (step - side) / 2 - 0.5
     dense = cv2.warpAffine(
         picture.gray((rows, columns)) if isinstance(picture, Picture) else picture[rows, columns],
-        np.column_stack([step * right, step * down, first]),
+        np.array([[step * cos, -step * sin, x], [step * sin, step * cos, y]]),
         (size * samples, size * samples),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,

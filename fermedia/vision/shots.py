@@ -69,7 +69,7 @@ class _Standard:
         return (self._unexplained(other) + other._unexplained(self)) / 2
 
     def _unexplained(self, by: _Standard) -> float:
-        explained = np.clip(self.values, by.low, by.high)
+        explained = cv2.min(cv2.max(self.values, by.low), by.high)
         return cv2.norm(self.values, explained, cv2.NORM_L1) / self.values.size
 
 

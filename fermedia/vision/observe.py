@@ -44,7 +44,7 @@ _NICE = 5
 
 #: Seconds of a film between two searches: whoever appears is seen this much later at most. By the film's own clock, so
 #: that it does not matter who looks at which part of it.
-SEARCH_EVERY = 0.2
+SEARCH_EVERY = 0.25
 
 
 @dataclass(frozen=True)

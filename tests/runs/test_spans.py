@@ -22,6 +22,7 @@ from fermedia.runs import spans
 from fermedia.runs.batch import run_batch
 from fermedia.runs.execute import in_process
 from fermedia.runs.progress import Progress
+from fermedia.vision.observe import SEARCH_EVERY
 from tests.films import moving_faces, read_number, write_film
 from tests.runs.breaking import SPANS, UNFINISHED, before
 from tests.runs.forks import Forks, until
@@ -41,7 +42,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     while len(times) < 75:
         times.append(times[-1] + Fraction(chance.randint(20, 70), 1000))
         if len(times) % 10 == 1:
-            times[-1] = math.ceil(times[-1] * 5) / Fraction(5)
+            times[-1] = math.ceil(times[-1] / SEARCH_EVERY) * Fraction(SEARCH_EVERY)
     options = {"g": "10", "bf": "3"}
     write_film(folder / "long.mp4", moving_faces(75, (240, 180)), times=times, audio="aac", options=options)
     write_film(folder / "short.mp4", moving_faces(10, (240, 180)))
@@ -64,6 +65,11 @@ def run(source: Path, out: Path, lengths: tuple[float, float] | None, **options:
 def frames(film: Path) -> list[tuple[Fraction, np.ndarray]]:
     with av.open(str(film)) as container:
         return [(f.pts * f.time_base, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+
+
+def last_shown(film: av.container.InputContainer) -> tuple[int | None, int | None]:
+    """When the last frame begins, and how long it stands. (The track's own length depends on the order of coding.)"""
+    return max((packet.pts, packet.duration) for packet in film.demux(video=0) if packet.pts is not None)
 
 
 def previews(folder: Path) -> dict[str, bytes]:
@@ -89,14 +95,14 @@ def test_there_is_no_seam(films: Path, tmp_path: Path, options: dict[str, object
     assert [time for time, _ in found] == [time for time, _ in expected]
     assert [read_number(p) for _, p in found] == [read_number(p) for _, p in expected]
     for (_, a), (_, b) in zip(expected, found, strict=True):  # the panels too are where they were
-        assert np.abs(a.astype(int) - b).mean() < 2.5
+        assert np.abs(a.astype(int) - b).mean() < 3
         assert np.percentile(np.abs(a.astype(int) - b), 99.5) < 40
     assert previews(many) == previews(one)
     assert len(previews(one)) > 2  # the film, its index, and faces
     assert sound(many / "annotated.mp4") == sound(one / "annotated.mp4")
     with av.open(str(one / "annotated.mp4")) as a, av.open(str(many / "annotated.mp4")) as b:
         assert a.duration == b.duration
-        assert a.streams.video[0].duration == b.streams.video[0].duration
+        assert last_shown(a) == last_shown(b)
 
 
 def test_a_film_of_tables_alone(films: Path, tmp_path: Path) -> None:

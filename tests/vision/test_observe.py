@@ -185,6 +185,10 @@ def test_how_many_threads_look_changes_nothing(observer: Observer, classifier: C
         assert [o.face_id for o in one or ()] == [o.face_id for o in two or ()]
 
 
+#: Frames a second of which every fifth is searched.
+FIVE = 5 / SEARCH_EVERY
+
+
 class Counting(FaceDetector):
     """Remembers how often it searched."""
 
@@ -204,7 +208,7 @@ def counting(classifier: Classifier) -> Iterator[Observer]:
 
 def test_between_searches_a_moving_face_is_followed(counting: Observer) -> None:
     pictures = [scene((480, 240), [(100 + 6 * n, 120, 80)])[0] for n in range(25)]
-    given = [found or [] for _, found in counting.observe(frames(pictures))]
+    given = [found or [] for _, found in counting.observe(frames(pictures, rate=FIVE))]
     assert Counting.searches == 5
     assert [len(found) for found in given] == [1] * 25
     middles = [found[0].face.box.center[0] for found in given]
@@ -226,15 +230,15 @@ def test_who_appears_is_seen_at_the_next_search(observer: Observer) -> None:
     one, two = (scene((960, 480), faces)[0] for faces in ([(240, 240, 180)], [(240, 240, 180), (720, 240, 90)]))
     two[:, :480] = one[:, :480]
     assert not is_another(signature(ArrayPicture(one)), signature(ArrayPicture(two)))
-    counts = [len(found or ()) for _, found in observer.observe(frames([one] * 3 + [two] * 9))]
+    counts = [len(found or ()) for _, found in observer.observe(frames([one] * 3 + [two] * 9, rate=FIVE))]
     assert counts == [1] * 5 + [2] * 7
 
 
 @pytest.mark.parametrize("begin", [5, 10])
 def test_a_part_that_begins_with_a_search_gives_what_the_whole_gives(observer: Observer, begin: int) -> None:
     pictures = [scene((480, 240), [(60 + 9 * n, 120, 60), (420 - 9 * n, 130, 80)])[0] for n in range(18)]
-    whole = [seen.faces or [] for seen in observer.see(frames(pictures))]
-    part = [seen.faces or [] for seen in observer.see(islice(frames(pictures), begin, None))]
+    whole = [seen.faces or [] for seen in observer.see(frames(pictures, rate=FIVE))]
+    part = [seen.faces or [] for seen in observer.see(islice(frames(pictures, rate=FIVE), begin, None))]
     assert [[face.box for face in faces] for faces in part] == [[face.box for face in faces] for faces in whole[begin:]]
     assert [[face.confidence for face in faces] for faces in part] == [
         [face.confidence for face in faces] for faces in whole[begin:]

@@ -36,7 +36,7 @@ import av
 import cv2
 import numpy as np
 
-from fermedia.machine import cores, take_long_turns
+from fermedia.machine import cores, share_heaps, take_long_turns
 from fermedia.media.frames import VideoPicture
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
@@ -63,11 +63,13 @@ while True:
     more, picture = film.read()
     if not more:
         break
-    faces += len(detector.detect_emotions(picture))
-    begun = begun or (time.perf_counter(), time.process_time())  # the first frame builds the network
-    count += 1
+    found = len(detector.detect_emotions(picture))
+    if begun is None:  # the first frame builds the network
+        begun = time.perf_counter(), time.process_time()
+    else:
+        count, faces = count + 1, faces + found
 wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
-print(json.dumps([(count - 1) / wall, 1000 * cpu / (count - 1), faces / count]))
+print(json.dumps([wall, cpu, count, faces]))
 """
 
 
@@ -111,7 +113,8 @@ def main() -> None:
     parser.add_argument("--detector", default="balanced", choices=("fast", "balanced", "thorough"))
     parser.add_argument("--fer", type=Path, metavar="PYTHON", help="an interpreter in whose environment fer is")
     arguments = parser.parse_args()
-    take_long_turns()  # as the command does
+    take_long_turns()  # both as the command does
+    share_heaps()
     print(f"{cores()} processors, {busy()} of them busy with something else at the start\n")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -123,7 +126,7 @@ def main() -> None:
             table(film, work, arguments.detector, arguments.rounds)
         first_result(films[0], work)
         if arguments.fer:
-            pair(films[min(1, len(films) - 1)], arguments.fer, arguments.detector)
+            pair(films[min(1, len(films) - 1)], arguments.fer, arguments.detector, arguments.rounds)
         if arguments.memory:
             memory(films[-1], work)
 
@@ -311,22 +314,25 @@ def first_result(film: Path, work: Path) -> None:
     print(f"From the command to the first frame's table and film, on a warm disk: {taken:.1f} seconds.\n", flush=True)
 
 
-def pair(film: Path, python: Path, preset: str) -> None:
-    """Tables alone beside fer with its default detector on the same film: ours, theirs, ours again."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = whole(film, Path(folder) / "1", preset, False)
+def pair(film: Path, python: Path, preset: str, rounds: int) -> None:
+    """Tables alone beside fer with its default detector on the same film, in turn."""
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
+    for _ in range(max(1, rounds)):
+        with tempfile.TemporaryDirectory() as folder:
+            ours.append(whole(film, Path(folder), preset, False))
         answer = subprocess.run([python, "-c", FER, str(film)], capture_output=True, text=True)
         if answer.returncode:
             raise SystemExit(f"fer failed: {answer.stderr.strip().splitlines()[-1]}")
-        after = whole(film, Path(folder) / "2", preset, False)
-    rate, ms, faces = json.loads(answer.stdout.splitlines()[-1])
+        wall, cpu, frames, faces = json.loads(answer.stdout.splitlines()[-1])
+        theirs.append(Cost(wall, cpu, frames))
     print(f"## {film.name}: tables alone, beside fer\n")
-    print("| | frames a second | CPU ms a frame | faces a frame |\n|---|---|---|---|")
-    for cost in (before, after):
-        print(f"| fermedia, {preset} | {cost.rate:.0f} | {cost.ms:.1f} | |")
-    print(f"| fer | {rate:.1f} | {ms:.1f} | {faces:.2f} |")
-    ours = (before.rate + after.rate) / 2
-    print(f"\n{ours / rate:.1f} times as many frames a second as fer.\n", flush=True)
+    print("| | frames a second | CPU ms a frame |\n|---|---|---|")
+    for name, cost in ((f"fermedia, {preset}", middle(ours)), ("fer", middle(theirs))):
+        print(f"| {name} | {cost.rate:.1f} | {cost.ms:.1f} |")
+    times = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
+    print(f"\n{median(times):.1f} times as many frames a second as fer ({min(times):.1f} to {max(times):.1f}).")
+    print(f"fer counts {faces / frames:.2f} faces a frame.\n", flush=True)
 
 
 def memory(film: Path, work: Path) -> None:

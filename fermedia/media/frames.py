@@ -105,7 +105,7 @@ class VideoPicture(Picture):
                 self.frame,
                 width,
                 height,
-                "gbrp",  # FFmpeg takes twice as long to scale to rgb24, and to an even width does it less exactly
+                "gbrp",  # FFmpeg takes twice as long to scale to rgb24, and halves the colours of even widths
                 src_colorspace=self._matrix,
                 src_color_range=_range(self.full_range),
                 dst_color_range=ColorRange.JPEG,

@@ -70,7 +70,7 @@ def cut_square(picture: Picture | Gray, center: tuple[float, float], side: float
     shrinking does not alias. Outside the picture its edge is repeated. The work follows the square's size, not the
     picture's.
     """
-    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    (cos, sin), _ = axes(turn).tolist()
     reach = side * (abs(cos) + abs(sin))
     height, width = (picture.height, picture.width) if isinstance(picture, Picture) else picture.shape
     columns, x0 = _span(center[0] - reach / 2, reach, width)

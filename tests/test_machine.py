@@ -65,7 +65,7 @@ def test_busy_threads_give_way_alone() -> None:
 def test_turns_are_long_for_all_threads_where_nobody_chose_otherwise(before: str, after: str) -> None:
     program = f"""
 import os
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from fermedia.machine import take_long_turns
 os.sched_setscheduler(0, os.{before}, os.sched_param(0))
 take_long_turns()

@@ -37,7 +37,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its key frames are where an undivided film is searched anyway: a span's first frame always is.
     """
     folder = tmp_path_factory.mktemp("films")
-    chance = random.Random(3)
+    chance = random.Random(6)
     times = [Fraction(0)]
     while len(times) < 75:
         times.append(times[-1] + Fraction(chance.randint(20, 70), 1000))
@@ -67,11 +67,6 @@ def frames(film: Path) -> list[tuple[Fraction, np.ndarray]]:
         return [(f.pts * f.time_base, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
 
 
-def last_shown(film: av.container.InputContainer) -> tuple[int | None, int | None]:
-    """When the last frame begins, and how long it stands. (The track's own length depends on the order of coding.)"""
-    return max((packet.pts, packet.duration) for packet in film.demux(video=0) if packet.pts is not None)
-
-
 def previews(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "previews").iterdir()}
 
@@ -95,14 +90,14 @@ def test_there_is_no_seam(films: Path, tmp_path: Path, options: dict[str, object
     assert [time for time, _ in found] == [time for time, _ in expected]
     assert [read_number(p) for _, p in found] == [read_number(p) for _, p in expected]
     for (_, a), (_, b) in zip(expected, found, strict=True):  # the panels too are where they were
-        assert np.abs(a.astype(int) - b).mean() < 3
+        assert np.abs(a.astype(int) - b).mean() < 2.5
         assert np.percentile(np.abs(a.astype(int) - b), 99.5) < 40
     assert previews(many) == previews(one)
     assert len(previews(one)) > 2  # the film, its index, and faces
     assert sound(many / "annotated.mp4") == sound(one / "annotated.mp4")
     with av.open(str(one / "annotated.mp4")) as a, av.open(str(many / "annotated.mp4")) as b:
         assert a.duration == b.duration
-        assert last_shown(a) == last_shown(b)
+        assert a.streams.video[0].duration == b.streams.video[0].duration
 
 
 def test_a_film_of_tables_alone(films: Path, tmp_path: Path) -> None:

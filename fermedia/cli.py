@@ -24,9 +24,6 @@ from fermedia.options import AnalyzeOptions, RunOptions, TrainOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
-#: What brings the libraries that OpenCV and MediaPipe link to and a bare system lacks.
-SYSTEM_LIBRARIES = "apt-get install libgl1 libegl1 libgles2 libglib2.0-0"
-
 _IN = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -84,6 +81,10 @@ def analyze(
         from fermedia.runs.progress import Progress
         from fermedia.runs.workers import executor
 
+        if chosen.runtime == "mediapipe":
+            from fermedia.vision.reference import NOTICE
+
+            click.echo(f"fermedia: {NOTICE}", err=True)
         take_long_turns()
         share_heaps()
         with Progress(quiet) as progress:
@@ -337,7 +338,7 @@ def main() -> None:
     except (ImportError, OSError) as error:
         if "cannot open shared object" not in str(error):
             raise
-        click.echo(f"fermedia: a system library is missing ({error}); Debian, Ubuntu: {SYSTEM_LIBRARIES}", err=True)
+        click.echo(f"fermedia: a system library is missing ({error}); install it, or reinstall fermedia", err=True)
         status = EXIT_FAILED
     except (KeyboardInterrupt, click.Abort) as error:  # click turns the one into the other
         how = str(error.__cause__ or error) or "to go on, give the same command again"

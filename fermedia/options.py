@@ -93,6 +93,10 @@ class Sampling(Options):
 EXPORT_FORMATS = ("srt", "vtt", "elan", "bids")
 
 
+#: Who can run the face detector's networks (``vision.networks``, ``vision.reference``).
+RUNTIMES = ("litert", "mediapipe")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeOptions(Sampling):
     """Everything that changes what ``analyze`` writes.
@@ -113,6 +117,12 @@ class AnalyzeOptions(Sampling):
         "balanced",
         "How hard to look for faces: fast takes one look, thorough searches overlapping tiles for small faces.",
         choices=("fast", "balanced", "thorough"),
+    )
+    runtime: str = _option(
+        "litert",
+        "Who runs the detector's networks: LiteRT, which sends nothing anywhere, or Google's mediapipe package (the "
+        "extra of that name), which reports its use to Google.",
+        choices=RUNTIMES,
     )
     detection_confidence: float = _option(0.5, "Least score of a detected face, 0..1.", _share, metavar="SHARE")
     min_face: float = _option(

@@ -33,7 +33,7 @@ from fermedia.runs.settings import differences, made_with
 from fermedia.runs.source import size
 from fermedia.types import MediaItem
 from fermedia.vision.classify import Classifier
-from fermedia.vision.detect import DETECTOR_FILES
+from fermedia.vision.networks import DETECTOR_FILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -256,7 +256,8 @@ def _how_to_go_on(ledger: Ledger, redo: Redo | None) -> str:
 
 
 def _record(inputs: Sequence[Path], options: AnalyzeOptions, classifier: Classifier) -> dict[str, Any]:
-    packages = ("mediapipe", "ai-edge-litert", "opencv-contrib-python", "av", "numpy")
+    packages = ["ai-edge-litert", "opencv-python-headless", "av", "numpy"]
+    packages += ["mediapipe"] if options.runtime == "mediapipe" else []
     return {
         "fermedia": fermedia.__version__,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),

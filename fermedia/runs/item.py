@@ -78,7 +78,7 @@ class Engine:
     def __init__(self, options: AnalyzeOptions) -> None:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
-        detector = partial(FaceDetector, options.detection_confidence, options.detector)
+        detector = partial(FaceDetector, options.detection_confidence, options.detector, options.runtime)
         self.observer = Observer(self.classifier, detector, options.min_face, gives_way=options.video)
         self._readers = ThreadPoolExecutor(cores(), "read")
 

@@ -151,7 +151,7 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
 def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[str, Any]:
     best = trainer.state.best
     files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(out.glob("model.*"))}
-    packages = ("tensorflow", "keras", "numpy", "opencv-contrib-python")
+    packages = ("tensorflow", "keras", "numpy", "opencv-python-headless")
     return {
         "format": 1,
         "labels": list(EMOTIONS),

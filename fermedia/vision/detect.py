@@ -8,42 +8,27 @@ In a film, a face that was just found needs no first look: it is looked at where
 
 from __future__ import annotations
 
-import hashlib
 import math
-import sys
-import threading
-import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.errors import ModelError
-from fermedia.files import models_dir
+from fermedia.options import RUNTIMES
 from fermedia.pictures import as_picture
-from fermedia.types import Box, Color, Face, Picture
+from fermedia.types import Box, Face, Picture
 from fermedia.vision.framing import axes, cut_square, turn_of
-from fermedia.vision.quiet import quiet_stderr
-from fermedia.vision.tiles import PRESETS, Network, Place, Shrunk, Square, close_up, overlapping, same, whole_picture
-
-#: The networks' files in ``models/face`` and the SHA-256 of each.
-DETECTOR_FILES = {
-    "face_detection_full_range_sparse.tflite": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-    "face_detection_short_range.tflite": "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-}
-_FILES: dict[Network, str] = dict(zip(("full", "short"), DETECTOR_FILES, strict=True))
+from fermedia.vision.networks import SEEN, Detector, LiteRTDetector, Network, Place
+from fermedia.vision.tiles import PRESETS, Shrunk, Square, close_up, overlapping, same, whole_picture
 
 #: A face of this confidence and this share of the shorter side saves ``balanced`` the look for close-ups.
 _PLAIN_CONFIDENCE, _PLAIN_SHARE = 0.7, 0.2
 
 #: The second look: widths of the first box that it covers, and the side of what the network is given.
 _SECOND_SCOPE = 2.0
-_SECOND_SIDE = 256
+_SECOND_SIDE = SEEN["short"]
 
 #: Least score of a place worth a second look. At 0.2, 2 in 100 more faces of 5 % of a film's width were found, for a
 #: second look more in each frame.
@@ -75,25 +60,25 @@ class FaceDetector:
     """Finds faces in pictures. A context manager; ``close`` frees the networks.
 
     ``confidence`` is the least confidence of a face that is reported, 0..1. ``preset`` is how hard it looks: "fast",
-    "balanced" or "thorough" (docs/detection.md has what each finds and costs). Raises ModelError when a network's file
-    is missing or damaged. One detector must not be used by two threads at the same time; several may be.
+    "balanced" or "thorough" (docs/detection.md has what each finds and costs). ``runtime`` is who runs the networks:
+    "litert", or "mediapipe", Google's own package (the extra of that name), which reports its use to Google. Raises
+    ModelError when a network's file is missing or damaged, MissingExtraError without that package. One detector must
+    not be used by two threads at the same time; several may be.
     """
 
-    def __init__(self, confidence: float = 0.5, preset: str = "balanced") -> None:
+    def __init__(self, confidence: float = 0.5, preset: str = "balanced", runtime: str = "litert") -> None:
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-        if preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+        for name, value, known in (("preset", preset, PRESETS), ("runtime", runtime, RUNTIMES)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         self._confidence = confidence
+        # Faces that are not reported still tell whether a picture has a large one, whatever the least confidence is.
+        self._kept = min(confidence, _PLAIN_CONFIDENCE)
         self._preset = preset
-        self._mediapipe = _import_mediapipe()
-        with quiet_stderr():
-            self._networks = {name: self._make(name) for name in _FILES}
-            blank = np.zeros((_SECOND_SIDE, _SECOND_SIDE, 3), np.uint8)
-            for name in self._networks:  # some lines come with the first picture
-                self._run(name, blank)
-        # mediapipe complains at the interpreter's end about networks that are still open.
-        self._finalizer = weakref.finalize(self, _close, list(self._networks.values()))
+        make = _maker(runtime)
+        self._networks: dict[Network, Detector] = {name: make(name, min(_WORTH, confidence)) for name in SEEN}
+        self._open = True
 
     def __enter__(self) -> Self:
         return self
@@ -103,7 +88,9 @@ class FaceDetector:
 
     def close(self) -> None:
         """Free the networks. May be called again."""
-        self._finalizer()
+        self._open = False
+        for network in self._networks.values():
+            network.close()
 
     def detect(self, image: Picture | NDArray[np.uint8], *, still: bool = True) -> list[Found]:
         """The faces of a picture, largest first.
@@ -125,7 +112,7 @@ class FaceDetector:
         plain = any(f.confidence > _PLAIN_CONFIDENCE and f.box.width > _PLAIN_SHARE * min(size) for f in faces)
         if self._preset == "thorough" or (self._preset == "balanced" and not plain):
             faces += self._look(picture, shrunk, [close_up(*size)])
-        return _merged(faces)
+        return self._reported(faces)
 
     def follow(self, image: Picture | NDArray[np.uint8], faces: Sequence[Found]) -> list[Found] | None:
         """A film's faces of the frame before, in this one, largest first; None if not each is found near its place.
@@ -139,8 +126,8 @@ class FaceDetector:
             if now is None:
                 return None
             found.append(replace(now, place=_carried(face.place, face.box, now.box)))
-        merged = _merged(found)
-        return merged if len(merged) == len(faces) else None
+        reported = self._reported(found)
+        return reported if len(reported) == len(faces) else None
 
     def find(self, image: Picture | NDArray[np.uint8], known: Sequence[Found] | None) -> list[Found]:
         """The faces of a film's frame, largest first: those ``known`` from the frame before, if all are still there.
@@ -151,8 +138,11 @@ class FaceDetector:
         faces = None if known is None else self.follow(image, known)
         return self.detect(image, still=False) if faces is None else faces
 
+    def _reported(self, faces: list[Found]) -> list[Found]:
+        return [face for face in _merged(faces) if face.confidence >= self._confidence]
+
     def _opened(self, image: Picture | NDArray[np.uint8]) -> Picture:
-        if not self._finalizer.alive:
+        if not self._open:
             raise ValueError("this detector is closed")
         return as_picture(image)
 
@@ -172,14 +162,14 @@ class FaceDetector:
 
     def _seen(self, shrunk: Shrunk, square: Square) -> list[Place]:
         image, shift, scale = shrunk.show(square)
-        return [place.moved(shift, scale) for place in self._run(square.network, image)]
+        return [place.moved(shift, scale) for place in self._networks[square.network].look(image)]
 
     def _second_look(self, picture: Picture, first: Place) -> Found | None:
         """The face at a place, or None where the closer look does not bear it out."""
         side = _SECOND_SCOPE * max(first.box.width, first.box.height)
         turn = turn_of(first.keypoints)
         gray = cut_square(picture, first.box.center, side, _SECOND_SIDE, turn)
-        found = self._run("short", np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8))
+        found = self._networks["short"].look(gray)
         seen = [_brought_back(place, first.box.center, side / _SECOND_SIDE, turn) for place in found]
         seen = [place for place in seen if _holds(first.box, place.box.center)]
         if not seen:
@@ -189,124 +179,15 @@ class FaceDetector:
         share = best.box.width / min(picture.width, picture.height)
         odds += _SIZE_WEIGHT * math.log(min(max(share, _LEAST_SHARE), 1.0))
         confidence = 1 / (1 + math.exp(-odds))
-        return Found(best.box, confidence, best.keypoints, first) if confidence >= self._confidence else None
-
-    # -- MediaPipe ------------------------------------------------------------------------------------------------
-
-    def _make(self, network: Network) -> Any:
-        options = self._mediapipe.tasks.vision.FaceDetectorOptions(
-            base_options=self._mediapipe.tasks.BaseOptions(model_asset_buffer=_model_bytes(_FILES[network])),
-            min_detection_confidence=min(_WORTH, self._confidence),
-        )
-        return _without_detours(self._mediapipe.tasks.vision.FaceDetector.create_from_options(options))
-
-    def _run(self, network: Network, rgb: Color) -> list[Place]:
-        """What one network sees in a picture, in that picture's pixels."""
-        # mp.Image ignores strides: padded rows would be read as pixels, and nothing found.
-        image = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(rgb))
-        size = np.array([rgb.shape[1], rgb.shape[0]])
-        places = []
-        for found in self._networks[network].detect(image).detections:
-            edges = found.bounding_box
-            if edges.width > 0 and edges.height > 0:
-                box = Box(edges.origin_x, edges.origin_y, edges.width, edges.height)
-                points = np.array([[point.x, point.y] for point in found.keypoints]) * size
-                places.append(Place(box, found.categories[0].score, points.astype(np.float32)))
-        return places
+        return Found(best.box, confidence, best.keypoints, first) if confidence >= self._kept else None
 
 
-def _import_mediapipe() -> Any:
-    """mediapipe without tensorflow, which it would import, where it is installed, for a decorator of its own manual."""
-    if "mediapipe" in sys.modules or "tensorflow" in sys.modules:
-        import mediapipe
-    else:
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # makes its import fail
-        try:
-            with quiet_stderr():
-                import mediapipe
-        finally:
-            del sys.modules["tensorflow"]
-    _register_once()
-    return mediapipe
+def _maker(runtime: str) -> Callable[[Network, float], Detector]:
+    if runtime == "litert":
+        return LiteRTDetector
+    from fermedia.vision.reference import MediaPipeDetector
 
-
-def _register_once() -> None:
-    """Let mediapipe declare its C functions once, and not anew for every image: a declaration that is replaced while
-    another thread calls the function makes that call fail (seen with mediapipe 1.2.2)."""
-    from mediapipe.tasks.python.core import mediapipe_c_bindings as bindings
-
-    load = bindings.load_raw_library
-    if getattr(load, "registers_once", False):
-        return
-    known: dict[int, tuple[Any, Any]] = {}
-    lock = threading.Lock()
-
-    def load_once(signatures: Any = (), *arguments: Any, **options: Any) -> Any:
-        with lock:
-            if id(signatures) not in known:
-                known[id(signatures)] = signatures, load(signatures, *arguments, **options)
-            return known[id(signatures)][1]
-
-    load_once.registers_once = True  # type: ignore[attr-defined]
-    bindings.load_raw_library = load_once
-
-
-@dataclass(frozen=True)
-class _Done:
-    value: Any
-
-    def result(self) -> Any:
-        return self.value
-
-
-class _AtOnce:
-    """An executor that does what it is given where it is given."""
-
-    def submit(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> _Done:
-        return _Done(call(*args, **kwargs))
-
-    def shutdown(self, wait: bool = True) -> None:
-        """There is nothing to wait for."""
-
-
-def _without_detours(network: Any) -> Any:
-    """The same detector, but that its C functions are called in the caller's thread.
-
-    mediapipe hands each call to another thread, so that no two are in one detector at a time. Ours are used by one
-    thread at a time anyway, and where several look, these changes of thread cost a seventh of the pictures. Of a
-    mediapipe that is built otherwise the detector stays as it is.
-    """
-    with suppress(AttributeError):
-        own = network._lib
-        direct = type(own)(own._lib, ())
-        direct._executor = _AtOnce()
-        for signature in sys.modules[type(network).__module__]._CTYPES_SIGNATURES:
-            direct._register_signature(signature)
-        network._lib = direct
-        own.close()
-    return network
-
-
-def _model_bytes(name: str) -> bytes:
-    path: Path = models_dir() / "face" / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: the face detector's model is missing ({error.strerror}); reinstall fermedia"
-        ) from error
-    if hashlib.sha256(content).hexdigest() != DETECTOR_FILES[name]:
-        raise ModelError(f"{path}: the face detector is damaged; reinstall fermedia")
-    return content
-
-
-def _close(networks: list[Any]) -> None:
-    with quiet_stderr():
-        for network in networks:
-            try:
-                network.close()
-            except RuntimeError:  # the interpreter ends, and mediapipe's thread is already gone
-                network._handle = None
+    return MediaPipeDetector
 
 
 def _brought_back(place: Place, center: tuple[float, float], scale: float, turn: float) -> Place:

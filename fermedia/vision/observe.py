@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -97,7 +97,6 @@ class Observer:
         self._make_detector = detector
         self._min_face = min_face
         self._mine = threading.local()
-        self._gate = _Gate()
         self._detectors: list[FaceDetector] = []
         self._threads = threads or cores()
         self._pool = busy_pool(self._threads, "look", _NICE if gives_way else 0)
@@ -157,10 +156,7 @@ class Observer:
 
     def _find_still(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a picture's pixels; any thread, any order."""
-        detector = self._detector()
-        with self._gate.shared():
-            faces = detector.detect(frame.picture)
-        return self._looked(frame, None, faces)
+        return self._looked(frame, None, self._detector().detect(frame.picture))
 
     def _find(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a film's pixels; any thread. The faces of ``before`` are followed, if that is given."""
@@ -168,10 +164,7 @@ class Observer:
         if not frame.sampled:
             return self._looked(frame, mark, None)
         known = None if before is None or before.ends_before(mark) else before.faces
-        detector = self._detector()
-        with self._gate.shared():
-            faces = detector.find(frame.picture, known)
-        return self._looked(frame, mark, faces)
+        return self._looked(frame, mark, self._detector().find(frame.picture, known))
 
     def _looked(self, frame: Frame, mark: Signature | None, faces: Sequence[Found] | None) -> _Looked:
         crops = [crop_face(frame.picture, face, self._classifier.input_size) for face in faces or ()]
@@ -180,9 +173,8 @@ class Observer:
     def _detector(self) -> FaceDetector:
         """The calling thread's own, made when it is first needed."""
         if not hasattr(self._mine, "detector"):
-            with self._gate.alone():
-                self._mine.detector = self._make_detector()
-                self._detectors.append(self._mine.detector)
+            self._mine.detector = self._make_detector()
+            self._detectors.append(self._mine.detector)
         found: FaceDetector = self._mine.detector
         return found
 
@@ -199,31 +191,6 @@ class Observer:
 
     def _is_large_enough(self, face: Face) -> bool:
         return face.box.width >= self._min_face
-
-
-class _Gate:
-    """Keeps detectors from being made while others look: mediapipe then declares its C functions anew."""
-
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._inside = 0
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._change:
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._inside -= 1
-                self._change.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._change:
-            self._change.wait_for(lambda: self._inside == 0)
-            yield
 
 
 def stretch(time: float) -> int:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.types import Box, Color, Picture
-
-#: MediaPipe's full-range network is for groups, its short-range one for close-ups; the pixels along a side they see.
-Network = Literal["full", "short"]
-SEEN: dict[Network, int] = {"full": 192, "short": 128}
+from fermedia.vision.networks import SEEN, Network
 
 PRESETS = ("fast", "balanced", "thorough")
 
@@ -90,25 +86,6 @@ def _starts(length: int, side: float) -> list[float]:
         return [(length - side) / 2]
     count = math.ceil((length / side - _OVERLAP) / (1 - _OVERLAP))
     return [float(start) for start in np.linspace(0, length - side, count)]
-
-
-# -- places -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a network sees a face: box and keypoints (6, 2), in pixels of what it was shown or of the picture."""
-
-    box: Box
-    score: float
-    keypoints: NDArray[np.float32]
-
-    def moved(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Place:
-        """With ``shift`` (x, y) added to the coordinates, which are then multiplied by ``scale`` (x, y)."""
-        x, y = (np.array([self.box.x, self.box.y]) + shift) * scale
-        width, height = np.array([self.box.width, self.box.height]) * scale
-        points = (self.keypoints + shift) * scale
-        return Place(Box(float(x), float(y), float(width), float(height)), self.score, points.astype(np.float32))
 
 
 class Shrunk:

@@ -100,7 +100,15 @@ def test_the_table_sorts_and_filters(made: Made, browser: Browser) -> None:
 
 def test_the_batch_says_what_it_was_made_with_and_coverage_beside_shares(made: Made, browser: Browser) -> None:
     text = browser.open(made.results / "report.html").locator("main").inner_text()
-    for words in ("detector", "balanced", "network", "models/emotion", "mediapipe", "coverage", "1 folder of pictures"):
+    for words in (
+        "detector",
+        "balanced",
+        "network",
+        "models/emotion",
+        "ai-edge-litert",
+        "coverage",
+        "1 folder of pictures",
+    ):
         assert words in text
     whole = [r for r in rows(made.results / "summary.csv") if r["face_id"] == "all"]
     pictures = next(r for r in whole if r["item"] == "class #1/photos")

@@ -95,9 +95,6 @@ def until(condition: Any, child: Child, seconds: float = 60) -> None:
 def _serve() -> None:
     for name in ("ai_edge_litert.interpreter", "pandas", "fermedia.cli", "fermedia.runs.batch"):
         import_module(name)
-    from fermedia.vision.detect import _import_mediapipe
-
-    _import_mediapipe()
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

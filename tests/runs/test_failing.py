@@ -90,15 +90,15 @@ def test_interrupted_while_a_library_is_kept_quiet(forks: Forks, films: Path, tm
     """The last words are heard although descriptor 2 leads nowhere just then."""
     slow = """
 import contextlib, os, time
-from fermedia.vision import detect
-first = detect.quiet_stderr
+from fermedia.vision import networks
+first = networks.quiet_stderr
 @contextlib.contextmanager
 def quiet_stderr():
     with first():
         os.write(1, b"QUIET")
         time.sleep(2)
         yield
-detect.quiet_stderr = quiet_stderr
+networks.quiet_stderr = quiet_stderr
 """
     child = forks.start("analyze", films, "--out", tmp_path / "out", before=_LIMIT + slow)
     until(lambda: "QUIET" in child.said(), child)

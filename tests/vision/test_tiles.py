@@ -7,7 +7,8 @@ import pytest
 
 from fermedia.pictures import as_picture
 from fermedia.types import Box
-from fermedia.vision.tiles import SEEN, Place, Shrunk, Square, close_up, overlapping, same, whole_picture
+from fermedia.vision.networks import SEEN, Place
+from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, whole_picture
 from tests.films import background
 
 SIZES = [(1280, 720), (720, 1280), (1920, 1080), (500, 400), (640, 480), (48, 48), (2350, 1000), (8000, 1000)]

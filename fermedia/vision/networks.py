@@ -1,0 +1,194 @@
+"""MediaPipe's two face networks: a square goes in, and where they see faces in it comes out.
+
+They run in LiteRT, which the classifier needs anyway. What MediaPipe's own graph does after a network is done here: the
+anchors that the network's numbers refer to, the scores, and the merging of what overlaps. ``vision.reference`` asks
+Google's package instead, for comparison; both are a ``Detector``.
+
+Sources of the constants: google-ai-edge/mediapipe, modules/face_detection/face_detection_short_range.pbtxt and
+face_detection_full_range.pbtxt; calculators/tflite/ssd_anchors_calculator.cc,
+calculators/tensor/tensors_to_detections_calculator.cc and calculators/util/non_max_suppression_calculator.cc.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fermedia.errors import ModelError
+from fermedia.files import models_dir
+from fermedia.types import Box, Color, Gray
+from fermedia.vision.quiet import quiet_stderr
+
+#: MediaPipe's full-range network is for groups, its short-range one for close-ups; the pixels along a side they see.
+Network = Literal["full", "short"]
+SEEN: dict[Network, int] = {"full": 192, "short": 128}
+
+#: The networks' files in ``models/face`` and the SHA-256 of each.
+DETECTOR_FILES = {
+    "face_detection_full_range_sparse.tflite": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+    "face_detection_short_range.tflite": "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+}
+FILES: dict[Network, str] = dict(zip(("full", "short"), DETECTOR_FILES, strict=True))
+
+#: The grids of anchors, in the order of the network's rows: cells along a side, anchors in each cell.
+_GRIDS: dict[Network, tuple[tuple[int, int], ...]] = {"full": ((48, 1),), "short": ((16, 2), (8, 6))}
+
+#: Logits are clipped to this before the sigmoid.
+_CLIP = 100.0
+
+#: Places that share more than this (intersection over union) with a surer one become one with it.
+_SAME_FACE = 0.3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a network sees a face: box and keypoints (6, 2), in pixels of what it was shown or of the picture."""
+
+    box: Box
+    score: float
+    keypoints: NDArray[np.float32]
+
+    def moved(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Place:
+        """With ``shift`` (x, y) added to the coordinates, which are then multiplied by ``scale`` (x, y)."""
+        x, y = (np.array([self.box.x, self.box.y]) + shift) * scale
+        width, height = np.array([self.box.width, self.box.height]) * scale
+        points = (self.keypoints + shift) * scale
+        return Place(Box(float(x), float(y), float(width), float(height)), self.score, points.astype(np.float32))
+
+
+class Detector(Protocol):
+    """A face network. One must not be used by two threads at the same time; several may be."""
+
+    def look(self, square: Color | Gray) -> list[Place]:
+        """The faces that it sees in a square, the surest first, in pixels of that square.
+
+        ``square`` is RGB (n, n, 3) or grey (n, n), uint8, of any size. Boxes may reach outside.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the network. May be called again."""
+        ...
+
+
+class LiteRTDetector:
+    """A network in LiteRT, in the caller's thread. ``least`` is the least score of a place, between 0 and 1.
+
+    Raises ModelError when its file is missing or damaged. A batch of squares takes as long as one after another
+    (a tenth less for eight in the short-range network, a quarter more in the other), so it takes them one by one.
+    """
+
+    def __init__(self, network: Network, least: float) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._least = np.log(least / (1 - least))  # of a logit
+        self._side = SEEN[network]
+        self._anchors = _anchors(network)
+        self._content = model_bytes(network)  # the interpreter reads from it
+        with quiet_stderr():
+            self._interpreter: Any = Interpreter(model_content=self._content, num_threads=1)
+            self._interpreter.allocate_tensors()
+        (given,) = self._interpreter.get_input_details()
+        answers = {int(details["shape"][-1]): details["index"] for details in self._interpreter.get_output_details()}
+        self._input, self._places, self._scores = given["index"], answers[16], answers[1]
+        self._values = np.empty((1, self._side, self._side, 3), np.float32)
+
+    def look(self, square: Color | Gray) -> list[Place]:
+        """See ``Detector``."""
+        if self._interpreter is None:
+            raise ValueError("this detector is closed")
+        shown = square if square.shape[0] == self._side else _resized(square, self._side)
+        # -1..1; a grey square is the same in all three colours.
+        np.multiply(shown[..., None] if shown.ndim == 2 else shown, np.float32(1 / 127.5), out=self._values[0])
+        self._values -= 1
+        self._interpreter.set_tensor(self._input, self._values)
+        self._interpreter.invoke()
+        logits = self._interpreter.get_tensor(self._scores)[0, :, 0]
+        kept = np.flatnonzero(logits >= self._least)
+        if not len(kept):
+            return []
+        raw = self._interpreter.get_tensor(self._places)[0, kept] / self._side
+        scores = 1 / (1 + np.exp(-np.minimum(logits[kept], _CLIP)))
+        return _merged(_decoded(raw, self._anchors[kept]) * square.shape[0], scores)
+
+    def close(self) -> None:
+        """See ``Detector``."""
+        self._interpreter = None
+
+
+def model_bytes(network: Network) -> bytes:
+    """A network's file, verified. Raises ModelError when it is missing or damaged."""
+    path: Path = models_dir() / "face" / FILES[network]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: the face detector's model is missing ({error.strerror}); reinstall fermedia"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != DETECTOR_FILES[path.name]:
+        raise ModelError(f"{path}: the face detector is damaged; reinstall fermedia")
+    return content
+
+
+def _resized(square: Color | Gray, side: int) -> NDArray[np.uint8]:
+    method = cv2.INTER_AREA if square.shape[0] > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (side, side), interpolation=method), np.uint8)
+
+
+def _anchors(network: Network) -> NDArray[np.float32]:
+    """The middle (x, y) of each of the network's anchors (n, 2), as shares of the side: those of its grids' cells.
+
+    MediaPipe's anchors are all as large as the whole square (``fixed_anchor_size``).
+    """
+    parts = []
+    for cells, each in _GRIDS[network]:
+        middles = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        y, x = np.meshgrid(middles, middles, indexing="ij")
+        parts.append(np.repeat(np.stack([x.ravel(), y.ravel()], 1), each, axis=0))
+    return np.concatenate(parts)
+
+
+def _decoded(raw: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A network's numbers (n, 16), as shares of the side, to corners and keypoints (n, 8, 2), x and y.
+
+    The numbers are the middle of the box and six points, all seen from the anchor, with the box's sides in between.
+    """
+    points = raw.reshape(-1, 8, 2).astype(np.float64)
+    middles, half = points[:, 0] + anchors, points[:, 1] / 2
+    points[:, 2:] += anchors[:, None]
+    points[:, 0], points[:, 1] = middles - half, middles + half
+    return points
+
+
+def _merged(points: NDArray[np.float64], scores: NDArray[np.float32]) -> list[Place]:
+    """One place for each face: the surest, with the mean of all that overlap it, weighted by their scores.
+
+    Takes corners and keypoints (n, 8, 2) in pixels. This is MediaPipe's weighted non-maximum suppression.
+    """
+    places = []
+    rest = np.argsort(-scores, kind="stable")
+    while len(rest):
+        alike = _overlap(points[rest], points[rest[0]]) > _SAME_FACE
+        alike[0] = True
+        own = rest[alike]
+        (left, top), (right, bottom), *keypoints = np.average(points[own], axis=0, weights=scores[own])
+        if right > left and bottom > top:
+            box = Box(float(left), float(top), float(right - left), float(bottom - top))
+            places.append(Place(box, float(scores[rest[0]]), np.array(keypoints, np.float32)))
+        rest = rest[~alike]
+    return places
+
+
+def _overlap(boxes: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union (n,) of boxes, whose corners are the first two points of each, with one of them."""
+    sides = np.minimum(boxes[:, 1], one[1]) - np.maximum(boxes[:, 0], one[0])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    areas = np.prod(np.maximum(boxes[:, 1] - boxes[:, 0], 0), axis=1)
+    total = areas + np.prod(np.maximum(one[1] - one[0], 0)) - shared
+    return np.asarray(shared / np.maximum(total, 1e-12), np.float64)

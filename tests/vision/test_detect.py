@@ -260,6 +260,21 @@ def test_a_rolled_face_is_found_and_framed_as_upright(detector: FaceDetector, de
     assert face.keypoints == pytest.approx(np.array([rolled_point(p, degrees) for p in reference.keypoints]), abs=20)
 
 
+@pytest.mark.parametrize(
+    ("width", "roll", "blur", "aside"), [(330, 0, 6, 105), (380, 35, 6, 105), (380, 60, 10, 0), (430, 35, 10, 0)]
+)
+def test_a_hard_face_that_fills_the_photo_is_found(
+    detector: FaceDetector, width: int, roll: int, blur: int, aside: int
+) -> None:
+    """Cut by the edge, rolled and blurred: no single look is sure of it, several views agree."""
+    picture = rolled(scene((350, 350), [(175 + aside, 175, width)])[0], roll)
+    hard = bgr(cv2.GaussianBlur(picture, (0, 0), blur))
+    (face,) = detector.detect(hard)
+    assert face.box.width == pytest.approx(width, rel=0.25)
+    assert 0.5 <= face.confidence < 0.8
+    assert detector.detect(hard, still=False) == []  # a film's frames are searched less deep
+
+
 def rolled_point(point: np.ndarray, degrees: float) -> np.ndarray:
     """Where ``rolled`` brings a point of a picture of 500x500."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))

@@ -93,6 +93,9 @@ class Sampling(Options):
 EXPORT_FORMATS = ("srt", "vtt", "elan", "bids")
 
 
+#: What a network's heads can be called: the two labellings that it learns, and the mixture of both.
+LABELS = ("everyday", "fer2013", "ferplus")
+
 #: Who can run the face detector's networks (``vision.networks``, ``vision.reference``).
 RUNTIMES = ("litert", "mediapipe")
 
@@ -110,8 +113,9 @@ class AnalyzeOptions(Sampling):
     )
     labels: str | None = _option(
         None,
-        "Whose labels the network speaks: FER-2013's, or the FER+ crowd's; the model's card says which if not given.",
-        choices=("fer2013", "ferplus"),
+        "Which reading of the network: everyday, made of the other two for faces of every day; fer2013, by FER-2013's "
+        "labels, readier to see emotions; or ferplus, by the FER+ crowd's. The model's card says which if not given.",
+        choices=LABELS,
     )
     detector: str = _option(
         "balanced",

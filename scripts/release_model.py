@@ -4,7 +4,8 @@
 
 A network may learn from the answers of others beside the labels, and begin with the weights of one; the last one is the
 model. Interrupted at any moment, the same command goes on. The weights of networks that were trained before lie in
-scripts/networks; they are taken from there unless ``--from-nothing`` is given. Needs the extra `train`.
+scripts/networks; they are taken from there unless ``--from-nothing`` is given. If those of the last one are there too,
+nothing is trained: it is made ready to ship again, in some minutes. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from fermedia.files import whole_file, write_json
 from fermedia.training.checkpoint import CHECKPOINT, HISTORY
-from fermedia.training.session import train_model
+from fermedia.training.session import export_again, train_model
 from fermedia.training.teachers import WEIGHTS
 
 
@@ -93,8 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         made_of: dict[str, Any] = {"ferplus": given.ferplus, "teachers": teachers, "start": start}
         print(train_model(given.data, out, options, **made_of, resume=(out / CHECKPOINT).is_file()))
 
-    make_networks(train, given.work, None if given.from_nothing else STORE)
-    publish(given.work / list(NETWORKS)[-1], given.to)
+    last = list(NETWORKS)[-1]
+    if not given.from_nothing and (STORE / last / WEIGHTS).is_file():
+        export_again(given.data, STORE / last, given.work / last, given.ferplus)
+    else:
+        make_networks(train, given.work, None if given.from_nothing else STORE)
+    publish(given.work / last, given.to)
 
 
 def make_networks(train: Train, work: Path, store: Path | None) -> list[Path]:

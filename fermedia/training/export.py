@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 
 import fermedia
 from fermedia.files import sha256, whole_file, write_json
-from fermedia.training import network, plots, teachers
+from fermedia.training import everyday, network, plots, teachers
 from fermedia.training.checkpoint import HISTORY
 from fermedia.training.dataset import Split, majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
@@ -69,19 +69,23 @@ def calibrated(
 
     What ``memory`` has to say is added to the logits of ``trained``. Calibration lives in the last layers' weights:
     logits plus the logarithm of ``corrections`` (7,), divided by the temperature (Guo et al. 2017). FER+'s eighth
-    class, contempt, is left out, so the other seven are conditional on it.
+    class, contempt, is left out, so the other seven are conditional on it. Where both labellings have a head, a third
+    one mixes them (``training.everyday``).
     """
     features = trained.get_layer("pool").output
     scales = {name: 1 / temperature for name, temperature in temperatures.items()}
     recalled = memory.scaled(scales).corrections(trained) if memory else {}
-    outputs = {}
+    answers = {}
     for name, scale in scales.items():
         kernel, bias = trained.get_layer(name).get_weights()
         head = keras.layers.Dense(len(EMOTIONS), name=f"{name}_logits")
         logits = head(features)
         shift = np.log(corrections[name])
         head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] + shift) * scale])
-        outputs[name] = keras.layers.Softmax(name=name)(logits + recalled[name] if memory else logits)
+        answers[name] = logits + recalled[name] if memory else logits
+    if set(everyday.OF) <= answers.keys():
+        answers[everyday.NAME] = everyday.mixed(answers, temperatures, corrections)
+    outputs = {name: keras.layers.Softmax(name=name)(logits) for name, logits in answers.items()}
     return keras.Model(trained.input, outputs, name="fermedia")
 
 
@@ -158,8 +162,8 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
         "input": {"height": SIZE, "width": SIZE, "channels": 1, "dtype": "float32", "values": "grey, 0..255"},
         "scaling": "inside the graph",
         "framing": FRAMING,
-        "heads": trainer.heads,
-        "default_labels": trainer.heads[0],
+        "heads": [everyday.NAME, *trainer.heads] if set(everyday.OF) <= set(trainer.heads) else trainer.heads,
+        "default_labels": everyday.NAME if set(everyday.OF) <= set(trainer.heads) else trainer.heads[0],
         "files": files,
         "calibration": {
             "temperatures": temperatures,

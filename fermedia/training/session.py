@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
 from fermedia.errors import UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
-from fermedia.training.checkpoint import CHECKPOINT, State
+from fermedia.training.checkpoint import CHECKPOINT, HISTORY, State
 from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
 from fermedia.training.fit import Trainer
@@ -61,6 +63,24 @@ def train_model(
         f"{public['accuracy']:.1%} ({low:.1%} to {high:.1%}, n = {public['n']}); "
         f"use it with: fermedia analyze VIDEO --model {out} --out DIR"
     )
+
+
+def export_again(data: Path, trained: Path, out: Path, ferplus: Path) -> None:
+    """Make the model folder ``out`` of a training that is over, from what is kept of it in the folder ``trained``.
+
+    That is ``weights.npz``, ``card.json`` and ``history.csv``; the weights are of float16 there, which changes no
+    answer that matters. So a new way to ship a network needs no new training. Raises DataError and ModelError.
+    """
+    (network,) = load_teachers([trained])
+    card = json.loads((trained / "card.json").read_text(encoding="utf-8"))
+    history = pd.read_csv(trained / HISTORY).to_dict("records")
+    options = TrainOptions(**card["training"]["options"])
+    origin = {k: v for k, v in card["dataset"].items() if k != "training_images"} | _origin(ferplus)
+    state = State(options.record(), origin, arrays={name: network.weights for name in ("weights", "average", "best")})
+    state.history, state.epoch = history, len(history)
+    state.seconds = history[-1]["seconds"]
+    dataset = load(data, ("train", "public"), ferplus)
+    export(Trainer(training_images(dataset), dataset["public"], options, state), out, digests(dataset["train"].images))
 
 
 def training_images(dataset: Dataset) -> Split:

@@ -55,17 +55,23 @@ class Classifier:
     def load(cls, path: str | Path | None = None, labels: str | None = None) -> Classifier:
         """Read a model folder, the one that ships if ``path`` is None; its files' checksums are verified.
 
-        ``labels`` chooses the head, ``fer2013`` or ``ferplus``; the card says which if None. Raises ModelError where
+        ``labels`` chooses one of its ``heads``; the card says which if None. Raises ModelError where
         the folder is incomplete, damaged or newer than this program, UsageError for labels that it does not have.
         """
         return cls(models_dir() / "emotion" if path is None else Path(path), labels)
 
-    def predict(self, faces: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def predict(
+        self, faces: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], mirrored: bool = False
+    ) -> NDArray[np.float32]:
         """Probabilities (n, 7), float32, in the order of ``EMOTIONS``, each row of sum 1.
 
         ``faces`` are n crops framed as FER-2013 frames faces (``framing.crop_face``), uint8, of any size: an array
-        (n, h, w), or a sequence of grey (h, w) or BGR (h, w, 3). Raises ValueError for anything else.
+        (n, h, w), or a sequence of grey (h, w) or BGR (h, w, 3). Raises ValueError for anything else. ``mirrored``
+        gives the mean of a face's and its mirror image's, at twice the cost: what photos get, which have one look.
         """
+        if mirrored:
+            turned = self.predict([np.asarray(face)[:, ::-1] for face in faces])
+            return np.asarray((self.predict(faces) + turned) / 2, np.float32)
         rows = np.zeros((-(-len(faces) // BATCH) * BATCH, self.input_size, self.input_size, 1), np.float32)
         for row, face in zip(rows, faces, strict=False):
             row[..., 0] = self._fit(np.asarray(face))

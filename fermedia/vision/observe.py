@@ -181,7 +181,8 @@ class Observer:
     def _judged(self, waiting: Sequence[_Looked]) -> deque[Seen]:
         """What some frames show; one thread at a time."""
         crops = [crop for found in waiting for face, crop in _pairs(found) if self._is_large_enough(face)]
-        judged = iter(self._classifier.predict(np.stack(crops) if crops else []))
+        films = any(found.signature is not None for found in waiting)
+        judged = iter(self._classifier.predict(np.stack(crops) if crops else [], mirrored=not films))
         seen: deque[Seen] = deque()
         for found in waiting:
             looks = [] if found.signature is None else [look(crop) for crop in found.crops]

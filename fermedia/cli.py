@@ -17,7 +17,7 @@ from typing import Any, Literal
 import click
 
 import fermedia
-from fermedia.errors import FermediaError, UsageError
+from fermedia.errors import FermediaError, MissingExtraError, UsageError
 from fermedia.files import printable
 from fermedia.flags import FOLDER, flags
 from fermedia.options import AnalyzeOptions, RunOptions, TrainOptions
@@ -197,7 +197,7 @@ def dataset(data: Path, out: Path) -> int:
 
     DATA is Kaggle's folder, a zip of it, or the original CSV.
     """
-    with _extra("fermedia dataset"):
+    with _extra("fermedia dataset", "plots"):
         from fermedia.training.explore import explore, format_summary
 
         click.echo(format_summary(explore(data, out)))
@@ -284,14 +284,18 @@ def evaluate(
     out: Path | None,
 ) -> int:
     """Measure a model on FER-2013: accuracy, F1, confusion, calibration, with and without repeated images."""
-    with _extra("fermedia evaluate"):
-        from fermedia.training.evaluate import evaluate as measure
-        from fermedia.training.evaluate import format_report, write_report
+    from fermedia.training.evaluate import evaluate as measure
+    from fermedia.training.evaluate import format_report, write_report
 
-        hard = sample if robustness else 0
-        result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels, robustness=hard)
-        write_report(result, json_file=json_file, out=out)
-        click.echo(format_report(result))
+    hard = sample if robustness else 0
+    result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels, robustness=hard)
+    write_report(result, json_file=json_file)
+    click.echo(format_report(result))
+    try:
+        with _extra("--out DIR", "plots"):
+            write_report(result, out=out)
+    except MissingExtraError as error:  # no reason to lose the figures
+        click.echo(f"fermedia: no plots: {error}", err=True)
     return 0
 
 
@@ -306,8 +310,6 @@ class _extra:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fermedia"):
-            from fermedia.errors import MissingExtraError
-
             raise MissingExtraError(self.what, self.extra) from error
 
 

@@ -40,6 +40,7 @@ ROOMS = {
     "tensorflow": {"training.fit", "training.export", "training.session"},
     "keras": {"training.fit", "training.export", "training.network", "training.memory"},
     "matplotlib": {"training.plots", "outputs.plots"},
+    "scipy": {"training.export"},
     "ray": {"runs.cluster"},
 }
 
@@ -103,6 +104,25 @@ def test_heavy_libraries_stay_in_their_rooms(library: str) -> None:
     users = {name for name, tree in modules().items() if library in {t.split(".")[0] for t in imported(tree)}}
     assert users
     assert users <= ROOMS[library]
+
+
+def test_only_training_itself_needs_what_its_extra_brings() -> None:
+    """Reading data, measuring a model and resuming's bookkeeping do with the base install; pictures need matplotlib."""
+    code = (
+        "import importlib, sys\nneeding = {}\n"
+        "for library in ('tensorflow', 'keras', 'tensorboard', 'scipy', 'sklearn', 'matplotlib', 'ray', 'pyarrow'):\n"
+        "    sys.modules[library] = None\n"
+        f"for name in {[n for n in modules() if n.startswith('training.')]!r}:\n"
+        "    try: importlib.import_module('fermedia.' + name)\n"
+        "    except ModuleNotFoundError as e: needing.setdefault(e.name.split('.')[0], []).append(name.split('.')[1])\n"
+        "print({library: sorted(names) for library, names in sorted(needing.items())})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == {
+        "keras": ["export", "fit", "memory", "network"],
+        "matplotlib": ["explore", "plots"],
+        "tensorflow": ["session"],
+    }
 
 
 @pytest.mark.parametrize("command", [[], ["analyze"], ["plot"], ["train"], ["evaluate"]])

@@ -1,4 +1,4 @@
-"""The trainer: FER-2013 in, a model folder out. The only part that imports tensorflow."""
+"""The trainer: FER-2013 in, a model folder out. Its measuring needs the base install alone."""
 
 import os
 

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from fermedia.errors import DataError, ModelError, UsageError
 from fermedia.files import models_dir, write_json
-from fermedia.training import plots
 from fermedia.training.dataset import CHOICES, Split, digests, load, majority_labels, seen
 from fermedia.training.metrics import measure
 from fermedia.training.robustness import format_robustness, measure_robustness
@@ -159,11 +158,16 @@ def _predict(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def write_report(result: dict[str, Any], json_file: Path | None = None, out: Path | None = None) -> None:
-    """Write the figures as JSON, and confusion matrix, reliability and robustness as pictures into a folder."""
+    """Write the figures as JSON, and confusion matrix, reliability and robustness as pictures into a folder.
+
+    The pictures alone need matplotlib, without which they are not made: ModuleNotFoundError.
+    """
     if json_file is not None:
         write_json(json_file, result)
     if out is None:
         return
+    from fermedia.training import plots
+
     for figures, suffix in ((result, ""), (result.get("ferplus"), "_ferplus")):
         if figures:
             title = f"{_NAMES[figures['labels']]}, {figures['n']:,} images"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fermedia.types import EMOTIONS
 
@@ -20,6 +18,12 @@ LEAST_FOR_TEMPERATURE = 100
 
 #: Random halvings that the cross-fitted calibration error is the mean of, and draws that its chance level is.
 _HALVINGS, _DRAWS = 10, 200
+
+#: The normal distribution's quantile that leaves 2.5 % above it.
+_Z = 1.959963984540054
+
+#: The temperatures that ``fit_temperature`` chooses from.
+_TEMPERATURES = 0.2, 5.0
 
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -35,17 +39,11 @@ def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> di
     if probabilities.shape != (len(labels), len(EMOTIONS)) or not len(labels):
         raise ValueError(f"expected probabilities of shape (n, 7) for n labels, got {probabilities.shape}")
     answers = probabilities.argmax(1)
-    classes = np.arange(len(EMOTIONS))
     correct = answers == labels
-    scores = precision_recall_fscore_support(labels, answers, labels=classes, zero_division=0)
-    per_class: dict[str, dict[str, Any]] = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-        for name, p, r, f, s in zip(EMOTIONS, *scores, strict=True)
-    }
-    for i, row in enumerate(per_class.values()):
-        row["recall_interval"] = wilson(int(correct[labels == i].sum()), row["support"]) if row["support"] else None
+    classes = len(EMOTIONS)
+    confusion = np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
+    per_class = {name: _scores(confusion, i) for i, name in enumerate(EMOTIONS)}
     present = [row for row in per_class.values() if row["support"]]
-    bins = reliability(probabilities, labels)
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return {
         "n": len(labels),
@@ -54,19 +52,21 @@ def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> di
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "nll": float(-np.log(np.clip(likelihood, 1e-7, None)).mean()),
-        "ece": _ece(bins),
+        "ece": calibration_error(probabilities, labels),
         "ece_cross_fitted": cross_fitted_ece(probabilities, labels),
         "ece_by_chance": ece_by_chance(probabilities),
         "per_class": per_class,
-        "confusion": confusion_matrix(labels, answers, labels=classes).tolist(),
-        "reliability": bins,
+        "confusion": confusion.tolist(),
+        "reliability": reliability(probabilities, labels),
     }
 
 
 def wilson(hits: int, n: int) -> list[float]:
     """The 95 % interval of a share (Wilson 1927), [low, high]; ``n`` is at least 1."""
-    interval = binomtest(hits, n).proportion_ci(0.95, method="wilson")
-    return [float(interval.low), float(interval.high)]
+    share, weight = hits / n, _Z**2 / n
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -93,6 +93,19 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) 
     return table
 
 
+def calibration_error(
+    probabilities: NDArray[np.floating], labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+) -> float:
+    """How far confidence and accuracy lie apart on average over the bins of ``reliability`` (Guo et al. 2017).
+
+    ``weights`` (n,) say how much each image counts; all the same if None.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    weights = np.ones(len(labels)) if weights is None else weights
+    gaps = np.bincount(_bins(confidence), weights * ((probabilities.argmax(1) == labels) - confidence))
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
 def cross_fitted_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
     """The calibration error where no image had a part in the temperature that its own probabilities were divided by.
 
@@ -109,7 +122,7 @@ def cross_fitted_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int6
         scaled = np.empty(probabilities.shape)
         for mine, other in (halves, halves[::-1]):
             scaled[mine] = with_temperature(probabilities[mine], fit_temperature(probabilities[other], labels[other]))
-        errors.append(_ece(reliability(scaled, labels)))
+        errors.append(calibration_error(scaled, labels))
     return float(np.mean(errors))
 
 
@@ -129,22 +142,37 @@ def ece_by_chance(probabilities: NDArray[np.floating]) -> float:
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """The temperature for which ``with_temperature`` gives ``labels`` (n,) the highest likelihood, 0.2..5."""
 
-    def loss(temperature: float) -> float:
-        likelihood = with_temperature(probabilities, temperature)[np.arange(len(labels)), labels]
-        return float(-np.log(np.clip(likelihood, 1e-300, None)).mean())
-
-    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
+    logs = _logarithms(probabilities)
+    right = logs[np.arange(len(labels)), labels].mean()
+    # The loss is convex in 1 / T, and its slope is what the answers expect of their logarithms less what comes true.
+    low, high = (1 / temperature for temperature in reversed(_TEMPERATURES))
+    for _ in range(30):
+        middle = (low + high) / 2
+        expected = (with_temperature(probabilities, 1 / middle) * logs).sum(1).mean()
+        low, high = (low, middle) if expected > right else (middle, high)
+    return 2 / (low + high)
 
 
 def with_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """softmax(log p / T) (Guo et al. 2017) of probabilities (n, classes)."""
-    powers = np.clip(probabilities.astype(np.float64), 1e-12, None) ** (1 / temperature)
+    powers = np.exp(_logarithms(probabilities) / temperature)
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def _ece(bins: list[dict[str, Any]]) -> float:
-    total = sum(b["n"] for b in bins)
-    return float(sum(b["n"] / total * abs(b["accuracy"] - b["confidence"]) for b in bins if b["n"]))
+def _scores(confusion: NDArray[np.int64], i: int) -> dict[str, Any]:
+    """Precision, recall and its interval, F1 and number of images of a class; 0 where there is nothing to divide by."""
+    hits, answered, support = int(confusion[i, i]), int(confusion[:, i].sum()), int(confusion[i].sum())
+    return {
+        "precision": hits / max(answered, 1),
+        "recall": hits / max(support, 1),
+        "f1": 2 * hits / max(answered + support, 1),
+        "support": support,
+        "recall_interval": wilson(hits, support) if support else None,
+    }
+
+
+def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.clip(probabilities.astype(np.float64), 1e-12, None))
 
 
 def _bins(confidence: NDArray[np.float64]) -> NDArray[np.intp]:

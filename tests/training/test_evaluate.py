@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,26 @@ def test_private_alone(private, tmp_path):
     assert f"chance alone gives {result['ece_by_chance']:.4f}" in text
     assert f"accuracy            {result['accuracy']:7.2%}   95 % interval" in text
     assert "(private 21)" in text
+
+
+def test_the_command_needs_the_base_install_alone(private, tmp_path):
+    """Where matplotlib is missing, too, it says what it left out."""
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'scipy', 'sklearn', 'matplotlib'): sys.modules[name] = None\n"
+        "from fermedia.cli import main\n"
+        "main()"
+    )
+    options = ["--split", "private", "--robustness", "--sample", "1"]
+    files = ["--json", tmp_path / "out.json", "--out", tmp_path / "plots"]
+    command = [sys.executable, "-c", code, "evaluate", private, *options, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == (
+        'fermedia: no plots: --out DIR needs packages that are not installed; run: pip install "fermedia[plots]"\n'
+    )
+    assert "Robustness: 1 images" in done.stdout
+    assert json.loads((tmp_path / "out.json").read_text())["n"] == 21
+    assert not (tmp_path / "plots").exists()
 
 
 def test_nothing_of_the_confusion_is_cut_off(tmp_path: Path) -> None:

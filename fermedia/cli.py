@@ -255,12 +255,22 @@ def train(
 @click.option(
     "--split",
     type=click.Choice(["public", "private", "test", "train", "all"]),
-    default="public",
+    help="Which images; test is public and private together.  [default: public; all of data without such parts]",
+)
+@click.option(
+    "--faces",
+    type=click.Choice(["auto", "find", "crops"]),
+    default="auto",
     show_default=True,
-    help="Which images; test is public and private together.",
+    help="Find the faces in the pictures and judge the largest of each, or take these for faces cut out as FER-2013's "
+    "are; auto takes pictures of 48x48 pixels for such.",
 )
 @click.option("--ferplus", type=_FILE, help="FER+ votes: figures under the crowd's labels too.")
-@click.option("--labels", type=click.Choice(["fer2013", "ferplus"]), help="Which head speaks; FER-2013's if not given.")
+@click.option(
+    "--labels",
+    metavar="HEAD",
+    help="Which head of the model speaks; if not given FER-2013's on FER-2013, the model's default on other data.",
+)
 @click.option("--robustness", is_flag=True, help="Also measure images made worse in many ways; takes minutes.")
 @click.option(
     "--sample",
@@ -273,22 +283,18 @@ def train(
 @click.option("--json", "json_file", type=_FILE, help="Write the figures here as JSON.")
 @click.option("--out", type=FOLDER, help="Folder for the plots: confusion, reliability, robustness.")
 def evaluate(
-    data: Path,
-    model: Path | None,
-    split: str,
-    ferplus: Path | None,
-    labels: str | None,
-    robustness: bool,
-    sample: int,
-    json_file: Path | None,
-    out: Path | None,
+    data: Path, robustness: bool, sample: int, json_file: Path | None, out: Path | None, **options: Any
 ) -> int:
-    """Measure a model on FER-2013: accuracy, F1, confusion, calibration, with and without repeated images."""
+    """Measure a model on labelled pictures: accuracy, F1, confusion, calibration, with and without repeated images.
+
+    DATA is FER-2013 (Kaggle's folder, a zip of it, the original CSV), or any folder or zip with pictures in folders
+    that are called by some of the seven emotions: photos or faces that were cut out. What is left out is said; if
+    pictures cannot be read, the exit status is 3.
+    """
     from fermedia.training.evaluate import evaluate as measure
     from fermedia.training.evaluate import format_report, write_report
 
-    hard = sample if robustness else 0
-    result = measure(data, split=split, model=model, ferplus=ferplus, labels=labels, robustness=hard)
+    result = measure(data, robustness=sample if robustness else 0, **options)
     write_report(result, json_file=json_file)
     click.echo(format_report(result))
     try:
@@ -296,7 +302,7 @@ def evaluate(
             write_report(result, out=out)
     except MissingExtraError as error:  # no reason to lose the figures
         click.echo(f"fermedia: no plots: {error}", err=True)
-    return 0
+    return EXIT_SOME_FAILED if result["pictures"]["unreadable"] else 0
 
 
 class _extra:

@@ -28,8 +28,8 @@ def commands() -> str:
     parts = [
         f"# The commands\n\n{_MADE}\n",
         f"{names}. `--help` prints the same.\n",
-        "Exit status: 0 all well, 1 the one thing asked for failed, 2 a wrong call, 3 some inputs failed (failures.csv "
-        "says which), 130 interrupted.\n",
+        "Exit status: 0 all well, 1 the one thing asked for failed, 2 a wrong call, 3 some inputs failed (they are "
+        "named), 130 interrupted.\n",
     ]
     for name, command in cli.commands.items():
         parts += _command(name, command)

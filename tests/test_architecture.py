@@ -21,7 +21,7 @@ FLOORS = (
     {"cli"},
 )
 #: Within a row nothing crosses from one room to another, except on the ground floor.
-TRAINING_MAY_USE = {"vision", "types", "errors", "options", "files", "training"}
+TRAINING_MAY_USE = {"media", "vision", "types", "errors", "options", "files", "pictures", "training"}
 
 #: Where each heavy library may be imported.
 ROOMS = {

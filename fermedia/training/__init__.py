@@ -1,4 +1,4 @@
-"""The trainer: FER-2013 in, a model folder out. Its measuring needs the base install alone."""
+"""The trainer: FER-2013 in, a model folder out. Only training itself imports tensorflow; measuring does without."""
 
 import os
 

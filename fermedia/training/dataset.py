@@ -123,7 +123,7 @@ def load(data: Path | Source, splits: Sequence[str] = SPLITS, ferplus: Path | No
     source = data if isinstance(data, Source) else open_source(data)
     for split in splits:
         _check(source, split)
-    votes = None if ferplus is None else _read_votes(ferplus, source, splits)
+    votes = None if ferplus is None else read_votes(ferplus, source, splits)
     loaded = {}
     for split in splits:
         part = _read(source, split)
@@ -228,8 +228,8 @@ def repeats(splits: Iterable[Split]) -> list[tuple[Member, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _read_votes(path: Path, source: Source, splits: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """The votes on each split's images, (n, 10).
+def read_votes(path: Path, source: Source, splits: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """The votes on each split's images, (n, 10), in the order of the source's entries.
 
     Two files are known. One names FER-2013's image files (``image`` = ``train/angry/Training_1.jpg``). Microsoft's
     ``fer2013new.csv`` (``Usage,Image name,...``) has a row for each row of the original CSV, and names images as

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from fermedia.errors import DataError, ModelError, UsageError
+from fermedia.errors import DataError, ModelError
 from fermedia.files import models_dir, write_json
-from fermedia.training.dataset import CHOICES, Split, digests, load, majority_labels, seen
+from fermedia.training.dataset import Split, digests, majority_labels, seen
+from fermedia.training.labelled import Faces, read_labelled
 from fermedia.training.metrics import measure
 from fermedia.training.robustness import format_robustness, measure_robustness
-from fermedia.training.sources import Source, open_source
+from fermedia.training.sources import Source
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 
@@ -25,38 +26,47 @@ TRAINING_DIGESTS = "training_digests.npy"
 #: Faces predicted between two steps of the progress bar.
 _BATCH = 256
 
-_NAMES = {"fer2013": "FER-2013 labels", "ferplus": "FER+ labels (most votes)"}
+_NAMES = {
+    "fer2013": "FER-2013 labels",
+    "ferplus": "FER+ labels (most votes)",
+    "folders": "labels of the folders",
+}
 
 
 def evaluate(
     data: Path,
-    split: str = "public",
+    split: str | None = None,
     *,
     model: Path | None = None,
     ferplus: Path | None = None,
     labels: str | None = None,
     robustness: int = 0,
+    faces: Faces = "auto",
 ) -> dict[str, Any]:
-    """Measure the LiteRT model in the folder ``model`` (the one that ships if None) on a split of ``data``.
+    """Measure the LiteRT model in the folder ``model`` (the one that ships if None) on labelled pictures.
 
-    ``split`` is a key of ``CHOICES``; of "test" and "all", the parts that are there are taken. ``labels`` says which
-    head of the model speaks, "fer2013" (as if None, where the model has it) or "ferplus". The figures are against
-    the labels of the same name; against FER-2013's if there is no file ``ferplus``. With that file and FER-2013's
-    head, the figures of the FER+ head against the FER+ labels stand beside them, under "ferplus".
+    ``data`` is a FER-2013 data set, or any folder or zip of pictures in folders that are called by classes; ``split``
+    and ``faces`` are those of ``labelled.read_labelled``. ``labels`` says which head of the model speaks; if None
+    FER-2013's on FER-2013 (where the model has it), and elsewhere the one that speaks in ``analyze``. On FER-2013 the
+    figures are against the labels of the head's name; against FER-2013's if there is no file ``ferplus``. With that
+    file and FER-2013's head, the figures of the FER+ head against the FER+ labels stand beside them, under "ferplus".
     ``robustness`` is the number of images that are also made worse in many ways, which takes minutes; 0 for none.
 
-    Gives what ``evaluate_split`` gives, with "data", "split" and "splits" (images per part). Raises DataError for
-    data that is not as it should be, ModelError for the model.
+    Gives what ``evaluate_split`` gives, with "data", "split" ("all" for data without parts), "splits" (pictures per
+    part) and "pictures" (``Labelled.record``: what was left out). Raises DataError for data that is not as it should
+    be, ModelError for the model.
     """
-    if split not in CHOICES:
-        raise UsageError(f"the split must be one of {', '.join(CHOICES)}, got {split!r}")
-    source = open_source(data)
-    counts = source.counts()
-    parts = [name for name in CHOICES[split] if sum(counts[name])] or CHOICES[split]
-    dataset = load(source, parts, ferplus)
-    training = digests(dataset["train"].images) if "train" in dataset else _training_digests(source)
-    result = evaluate_split(dataset.joined(), model, labels, training, robustness)
-    return {"data": str(data), "split": split, "splits": {n: len(s) for n, s in dataset.items()}, **result}
+    labelled = read_labelled(data, split, ferplus, faces)
+    own = "fer2013" if labelled.like_fer2013 else "folders"
+    training = _training_digests(labelled.source)
+    result = evaluate_split(labelled.split, model, labels, training, robustness, own)
+    return {
+        "data": str(data),
+        "split": "all" if "all" in labelled.parts else split or "public",
+        "splits": labelled.parts,
+        "pictures": labelled.record(),
+        **result,
+    }
 
 
 def evaluate_split(
@@ -65,10 +75,12 @@ def evaluate_split(
     labels: str | None = None,
     training: NDArray[np.uint64] | None = None,
     robustness: int = 0,
+    own: str = "fer2013",
 ) -> dict[str, Any]:
     """Measure a model on images that are loaded already.
 
-    ``training`` are the ``digests`` of the training images; without them, those in the model's folder are taken.
+    ``own`` is whose the split's labels are: "fer2013" or, of any other data, "folders". ``training`` are the
+    ``digests`` of the training images; without them, those in the model's folder are taken.
     Gives the figures of ``metrics.measure`` and: "head" (which of the model's outputs spoke), "labels" (what it was
     compared with), "without_training_repeats" (the figures without images that also stand in the training set, or
     None) and their "accuracy_without_training_repeats", "training_repeats" (how many such images there are, and how
@@ -76,7 +88,7 @@ def evaluate_split(
     where it was asked for "robustness" (``measure_robustness`` of so many images, none of them a known repeat).
     """
     folder = models_dir() / "emotion" if model is None else model
-    classifier = _speaker(folder, labels)
+    classifier = _speaker(folder, labels, own)
     repeated, known_from = _repeated(split, training, folder)
     count = None if repeated is None else int(repeated.sum())
     result: dict[str, Any] = {
@@ -84,7 +96,7 @@ def evaluate_split(
         "training_repeats": {"n": count, "known_from": known_from},
     }
     if split.votes is None:
-        return result | _figures(classifier, split, "fer2013", repeated, robustness)
+        return result | _figures(classifier, split, own, repeated, robustness)
     voted, known = majority_labels(split.votes)
     crowd = replace(split, labels=voted).pick(known)
     again = None if repeated is None else repeated[known]
@@ -92,7 +104,7 @@ def evaluate_split(
         if not len(crowd):
             raise DataError(f"none of the {len(split)} images has a FER+ label among the seven emotions")
         return result | _figures(classifier, crowd, "ferplus", again, robustness)
-    result |= _figures(classifier, split, "fer2013", repeated, robustness)
+    result |= _figures(classifier, split, own, repeated, robustness)
     result["ferplus"] = None
     if len(crowd):
         other = Classifier.load(folder, "ferplus") if "ferplus" in classifier.heads else classifier
@@ -100,11 +112,11 @@ def evaluate_split(
     return result
 
 
-def _speaker(folder: Path, labels: str | None) -> Classifier:
-    """The head that was asked for; without a wish FER-2013's, or what the model has."""
+def _speaker(folder: Path, labels: str | None, own: str) -> Classifier:
+    """The head that was asked for; without a wish the one of the name of the data's labels, or the model's default."""
     classifier = Classifier.load(folder, labels)
-    if labels is None and classifier.labels != "fer2013" and "fer2013" in classifier.heads:
-        return Classifier.load(folder, "fer2013")
+    if labels is None and classifier.labels != own and own in classifier.heads:
+        return Classifier.load(folder, own)
     return classifier
 
 
@@ -180,8 +192,11 @@ def write_report(result: dict[str, Any], json_file: Path | None = None, out: Pat
 def format_report(result: dict[str, Any]) -> str:
     """The figures as a page of plain text."""
     parts = ", ".join(f"{name} {n:,}" for name, n in result["splits"].items())
+    pictures = result["pictures"]
     lines = [
         f"data   {result['data']} ({parts})",
+        *([f"faces  the largest of each of {pictures['searched']:,} pictures"] if pictures["searched"] else []),
+        *([f"left out: {pictures['left_out']}"] if pictures["left_out"] else []),
         f"model  {result['model']['path']} (sha256 {result['model']['sha256'][:12]}...)",
         "",
         *_format_figures(result, result["training_repeats"]),

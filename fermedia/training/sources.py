@@ -1,7 +1,7 @@
-"""Where the pictures of a FER-2013 data set lie: a folder, a zip of it, or a CSV file.
+"""Where labelled pictures lie: a folder, a zip of it, or a CSV file.
 
-A source lists its pictures without reading them, then reads those of the splits that are asked for, one by one,
-and says of each that is not as FER-2013's are what is wrong with it.
+A source lists its pictures without reading them, then reads those of the splits that are asked for, one by one, and
+says what is wrong with each that cannot be read or, where that is asked for, is not as FER-2013's are.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+import tempfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,8 +25,11 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from fermedia.errors import DataError
-from fermedia.types import EMOTIONS, Gray
+from fermedia.errors import DataError, MediaError
+from fermedia.media.find import PHOTO_SUFFIXES
+from fermedia.media.photos import read_photo
+from fermedia.pictures import as_picture
+from fermedia.types import EMOTIONS, Gray, Picture
 
 #: FER-2013's three parts, in the order in which they were published.
 SPLITS = ("train", "public", "private")
@@ -60,11 +67,15 @@ _SYNONYMS = {
 }
 _LABELS = {word: EMOTIONS.index(name) for name, more in _SYNONYMS.items() for word in (name, *more)}
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".webp"}
+_SUFFIXES = PHOTO_SUFFIXES | {".gif"}
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _EXPECTED = (
     "expected train/<class>/... and test/<class>/... with pictures (a folder or a zip of it), "
     "or fer2013.csv or icml_face_data.csv"
+)
+_EXPECTED_ANY = (
+    f"expected pictures in folders that are called by some of {', '.join(EMOTIONS)} (in a folder or a zip), "
+    "or FER-2013's CSV"
 )
 
 
@@ -73,7 +84,8 @@ class Entry:
     """One picture of a source.
 
     ``name`` is its path from the split's folder on (``test/angry/PublicTest_1.jpg``), or ``fer2013.csv line 12``.
-    ``row`` is its place in the file, from 0; ``member`` is the file's path inside a folder or zip.
+    ``split`` is empty where neither its name nor a folder says one. ``row`` is its place in the file, from 0;
+    ``member`` is the file's path inside a folder or zip.
     """
 
     name: str
@@ -93,16 +105,37 @@ class Item:
     fault: str = ""
 
 
-class Source(ABC):
-    """A place with pictures. ``entries`` are in a fixed order: by name, or as in the table."""
+@dataclass(frozen=True)
+class Shown:
+    """An entry as the picture that a viewer shows, of any size and in colour; or None and the ``fault``."""
 
-    def __init__(self, path: Path, entries: list[Entry]) -> None:
+    entry: Entry
+    picture: Picture | None
+    fault: str = ""
+
+
+class Source(ABC):
+    """A place with pictures. ``entries`` are in a fixed order: by name, or as in the table.
+
+    ``others`` counts the pictures that lie in no class's folder, by their folder; ``strays`` are the files in classes'
+    folders that are no pictures by their names.
+    """
+
+    def __init__(
+        self, path: Path, entries: list[Entry], others: dict[str, int] | None = None, strays: Collection[str] = ()
+    ) -> None:
         self.path = path
         self.entries = tuple(entries)
+        self.others = others or {}
+        self.strays = tuple(strays)
 
     @abstractmethod
     def read(self, splits: Collection[str]) -> Iterator[Item]:
         """The pictures of these splits, in the order of ``entries``. Faulty ones are given, not raised."""
+
+    @abstractmethod
+    def show(self, splits: Collection[str]) -> Iterator[Shown]:
+        """The same, but that FER-2013's size and grey are not asked for."""
 
     @abstractmethod
     def place(self, split: str, emotion: str) -> str:
@@ -112,30 +145,64 @@ class Source(ABC):
         """How many pictures each split lists per class, in the order of ``EMOTIONS``."""
         table = {split: [0] * len(EMOTIONS) for split in SPLITS}
         for entry in self.entries:
-            table[entry.split][entry.label] += 1
+            if entry.split:
+                table[entry.split][entry.label] += 1
         return table
 
 
-def open_source(data: Path) -> Source:
-    """List what ``data`` holds; DataError where it is no FER-2013 data set."""
+def open_source(data: Path, any_folders: bool = False) -> Source:
+    """List what ``data`` holds; DataError where it is no FER-2013 data set.
+
+    With ``any_folders`` it need not be one: pictures in folders that are called by a class are enough. Links are
+    followed.
+    """
+    expected = _EXPECTED_ANY if any_folders else _EXPECTED
     if not data.exists():
-        raise DataError(f"{data} does not exist; {_EXPECTED}")
+        raise DataError(f"{data} does not exist; {expected}")
     if not data.is_dir() and data.suffix.lower() == ".csv":
         return _Table(data, data.name, partial(_Folder(data.parent).open, data.name))
-    store = _Folder(data) if data.is_dir() else _Zip(data)
-    names = [n for n in store.names() if not _hidden(n)]
-    if pictures := [n for n in names if PurePosixPath(n).suffix.lower() in _SUFFIXES]:
-        entries = _list_pictures(data, sorted(pictures))
-        if entries:
-            return _Pictures(data, store, entries)
+    store = _Folder(data) if data.is_dir() else _Zip(data, expected)
+    names = sorted(name for name in store.names() if not _hidden(name))
+    pictures = [name for name in names if _is_picture(name)]
+    entries, elsewhere = _list_pictures(pictures)
+    if not any_folders:
+        _check_layout(data, entries, elsewhere)
+    if entries:
+        others = dict(Counter(str(PurePosixPath(name).parent) for name in elsewhere))
+        strays = [name for name in names if not _is_picture(name) and _class_folder(name) is not None]
+        return _Pictures(data, store, entries, others, strays)
     for name in names:
         if PurePosixPath(name).name in _TABLES:
             return _Table(data, PurePosixPath(name).name, partial(store.open, name))
-    raise DataError(f"{data} is not a FER-2013 data set; {_EXPECTED}")
+    if any_folders:
+        raise DataError(f"{data} has no picture in a folder that is called by a class; {expected}")
+    raise DataError(f"{data} is not a FER-2013 data set; {expected}")
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in _SUFFIXES
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _files(folder: Path, around: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, through links too, and links that lead nowhere: to say that these cannot be read.
+
+    ``around`` are the folders that it was reached through, so that a link back to one of them is not followed for ever.
+    """
+    around = (*around, folder.resolve())
+    try:
+        inside = list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: the folder cannot be read ({error.strerror})") from error
+    for path in inside:
+        if path.is_dir():
+            if path.resolve() not in around:
+                yield from _files(path, around)
+        elif path.is_file() or not path.exists():
+            yield path
 
 
 class _Folder:
@@ -143,58 +210,103 @@ class _Folder:
         self.root = root
 
     def names(self) -> list[str]:
-        return [p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file()]
+        return [path.relative_to(self.root).as_posix() for path in _files(self.root)]
 
     def open(self, name: str) -> IO[bytes]:
         return (self.root / name).open("rb")
 
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """A path where it can be read."""
+        yield self.root / name
+
 
 class _Zip:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, expected: str) -> None:
         try:
-            self.file = zipfile.ZipFile(path)
+            self.zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
-            raise DataError(f"{path} is neither a folder, nor a CSV, nor a whole zip file; {_EXPECTED}") from error
+            raise DataError(f"{path} is neither a folder, nor a CSV, nor a whole zip file; {expected}") from error
 
     def names(self) -> list[str]:
-        return [i.filename for i in self.file.infolist() if not i.is_dir()]
+        return [i.filename for i in self.zip.infolist() if not i.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
-        return self.file.open(name)
+        return self.zip.open(name)
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """A path where it can be read, until then."""
+        with tempfile.TemporaryDirectory(prefix="fermedia-") as folder:
+            path = Path(folder) / PurePosixPath(name).name
+            with self.open(name) as content, path.open("wb") as copy:
+                shutil.copyfileobj(content, copy)
+            yield path
 
 
-def _list_pictures(data: Path, members: list[str]) -> list[Entry]:
-    """The pictures that lie in class folders; what lies elsewhere is none of the data set's."""
-    tops = {m.split("/")[-3].lower() for m in members if m.count("/") > 1}
-    entries: dict[str, Entry] = {}
-    for member in members:
-        *above, file = member.split("/")
-        folder = above[-1].lower() if above else ""
-        top = above[-2].lower() if len(above) > 1 else ""
-        if folder not in _LABELS:
-            if folder in _FOLDERS or top in _FOLDERS:
-                raise DataError(f"{data}: {member} is in no class folder; the classes are {', '.join(EMOTIONS)}")
-            continue
-        split = _USAGES.get(file.split("_")[0]) or _FOLDERS.get(top, "")
-        if top == "test" and split == "public" and not file.startswith("PublicTest_") and tops & _VALIDATION:
+def _word(folder: str) -> str:
+    """What a folder is called, without a number before it: "happy" for "3_Happy"."""
+    return folder.lower().lstrip("0123456789 ._-")
+
+
+def _class_folder(member: str) -> int | None:
+    """Which of the folders above a file, counted from the outermost, says its class: the nearest; None if none."""
+    folders = member.split("/")[:-1]
+    return next((i for i in reversed(range(len(folders))) if _word(folders[i]) in _LABELS), None)
+
+
+def _list_pictures(members: list[str]) -> tuple[list[Entry], list[str]]:
+    """The pictures that lie in class folders, sorted by name, and those that lie elsewhere."""
+    places = {member: place for member in members if (place := _class_folder(member)) is not None}
+    tops = {member: member.split("/")[place - 1].lower() if place else "" for member, place in places.items()}
+    validates = bool(_VALIDATION & set(tops.values()))
+    entries: list[Entry] = []
+    for member, place in places.items():
+        parts, top = member.split("/"), tops[member]
+        split = _USAGES.get(parts[-1].split("_")[0]) or _FOLDERS.get(top, "")
+        if top == "test" and split == "public" and not parts[-1].startswith("PublicTest_") and validates:
             split = "private"
-        if not split:
+        name = "/".join(parts[max(place - 1, 0) :])
+        entries.append(Entry(name, split, _LABELS[_word(parts[place])], len(entries), member))
+    return sorted(entries, key=lambda entry: entry.name), [member for member in members if member not in places]
+
+
+def _check_layout(data: Path, entries: list[Entry], elsewhere: list[str]) -> None:
+    """DataError for pictures that a FER-2013 data set does not have."""
+    for member in elsewhere:
+        if _FOLDERS.keys() & {folder.lower() for folder in member.split("/")[-3:-1]}:
+            raise DataError(f"{data}: {member} is in no class folder; the classes are {', '.join(EMOTIONS)}")
+    known: dict[str, Entry] = {}
+    for entry in entries:
+        if not entry.split:
             raise DataError(
-                f"{data}: no telling the split of {member}: neither its name (Training_, PublicTest_, PrivateTest_) "
-                "nor a folder above its class (train, test) says it"
+                f"{data}: no telling the split of {entry.member}: neither its name (Training_, PublicTest_, "
+                "PrivateTest_) nor a folder above its class (train, test) says it"
             )
-        name = "/".join(member.split("/")[-3:])
-        if name in entries:
-            raise DataError(f"{data} holds {name} twice: {entries[name].member} and {member}; remove one copy")
-        entries[name] = Entry(name, split, _LABELS[folder], len(entries), member)
-    return [entries[name] for name in sorted(entries)]
+        if entry.name in known:
+            raise DataError(
+                f"{data} holds {entry.name} twice: {known[entry.name].member} and {entry.member}; remove one copy"
+            )
+        known[entry.name] = entry
+
+
+#: What reading a file or a zip's member may raise. Of a zip's: RuntimeError for a password, NotImplementedError for a
+#: compression that Python lacks.
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class _Pictures(Source):
-    """Kaggle's folders of pictures, on disk or in a zip."""
+    """Class folders of pictures, on disk or in a zip."""
 
-    def __init__(self, path: Path, store: _Folder | _Zip, entries: list[Entry]) -> None:
-        super().__init__(path, entries)
+    def __init__(
+        self,
+        path: Path,
+        store: _Folder | _Zip,
+        entries: list[Entry],
+        others: dict[str, int],
+        strays: Collection[str],
+    ) -> None:
+        super().__init__(path, entries, others, strays)
         self.store = store
 
     def read(self, splits: Collection[str]) -> Iterator[Item]:
@@ -202,12 +314,25 @@ class _Pictures(Source):
             if entry.split in splits:
                 yield self._read(entry)
 
+    def show(self, splits: Collection[str]) -> Iterator[Shown]:
+        for entry in self.entries:
+            if entry.split in splits:
+                yield self._show(entry)
+
+    def _show(self, entry: Entry) -> Shown:
+        try:
+            with self.store.file(entry.member) as path:
+                return Shown(entry, read_photo(path))
+        except MediaError as error:
+            return Shown(entry, None, str(error).partition(": ")[2])
+        except _UNREADABLE as error:
+            return Shown(entry, None, f"cannot be read ({_reason(error)})")
+
     def _read(self, entry: Entry) -> Item:
-        # zipfile: RuntimeError for a password, NotImplementedError for a compression it lacks.
         try:
             with self.store.open(entry.member) as file:
                 content = file.read()
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except _UNREADABLE as error:
             return Item(entry, "unreadable", None, f"cannot be read ({_reason(error)})")
         return _decode(entry, content)
 
@@ -286,6 +411,10 @@ class _Table(Source):
         for entry, (_, _, _, pixels) in zip(self.entries, self._rows(self.path), strict=True):
             if entry.split in splits:
                 yield _parse(entry, pixels)
+
+    def show(self, splits: Collection[str]) -> Iterator[Shown]:
+        for item in self.read(splits):
+            yield Shown(item.entry, None if item.pixels is None else as_picture(item.pixels), item.fault)
 
     def place(self, split: str, emotion: str) -> str:
         usage = next(word for word, name in _USAGES.items() if name == split)

@@ -65,6 +65,11 @@ def _umask() -> int:
     return mask
 
 
+def counted(n: int, thing: str) -> str:
+    """So many of a thing whose plural ends in s: "1 epoch", "3,589 images"."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 def shown(path: Path, whole: bool = False) -> str:
     """A file's name (or whole path) for a message: on one line and printable, whatever bytes it has."""
     return printable(str(path) if whole else path.name or str(path))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +31,9 @@ from fermedia.types import EMOTIONS
 from fermedia.vision.framing import FRAMING
 
 SIZE = 48
+
+#: Characters in a line of ``architecture.txt``.
+_SUMMARY_WIDTH = 120
 
 
 def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, Any]:
@@ -195,8 +200,22 @@ def write_history(history: list[dict[str, float]], out: Path) -> None:
 def _architecture(model: keras.Model, out: Path) -> None:
     """``architecture.txt``, and a diagram where graphviz and pydot are at hand."""
     lines: list[str] = []
-    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=100)
+    with _columns(_SUMMARY_WIDTH):
+        model.summary(print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH)
     with whole_file(out / "architecture.txt") as path:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
         keras.utils.plot_model(model, str(out / "architecture.png"), show_shapes=True, dpi=80)
+
+
+@contextlib.contextmanager
+def _columns(width: int) -> Iterator[None]:
+    """Have the terminal taken for one of this width: Keras's tables are cut off at its edge, wherever they go."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(width)
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before

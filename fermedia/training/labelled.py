@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fermedia.errors import DataError, UsageError
+from fermedia.files import counted, printable
 from fermedia.options import AnalyzeOptions
 from fermedia.training.dataset import CHOICES, Split, read_votes
 from fermedia.training.sources import SIZE, SPLITS, Entry, Shown, Source, open_source
@@ -55,7 +56,8 @@ class Labelled:
     @property
     def missing(self) -> list[str]:
         """The classes that have no picture in these parts."""
-        labels = {*self.split.labels.tolist(), *(entry.label for entry in self._without_face())}
+        left = [*self.faceless, *(shown.entry for shown in self.unreadable)]
+        labels = {*self.split.labels.tolist(), *(entry.label for entry in left)}
         return [name for label, name in enumerate(EMOTIONS) if label not in labels]
 
     def record(self) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class Labelled:
         if self.faceless:
             classes = Counter(EMOTIONS[entry.label] for entry in self.faceless)
             named = _listed([f"{n:,} {name}" for name, n in classes.most_common()], len(EMOTIONS))
-            parts.append(f"no face found in {len(self.faceless):,} of {self.searched:,} pictures ({named})")
+            parts.append(f"no face found in {len(self.faceless):,} of {counted(self.searched, 'picture')} ({named})")
         if self.unreadable:
             faults = [f"{_name(shown.entry)}: {shown.fault}" for shown in self.unreadable]
             parts.append(f"unreadable {len(faults):,} ({_listed(faults)})")
@@ -90,10 +92,7 @@ class Labelled:
             parts.append(f"no pictures by their names {len(self.source.strays):,} ({_listed(self.source.strays)})")
         if self.missing:
             parts.append(f"there are none of {', '.join(self.missing)}")
-        return "; ".join(parts)
-
-    def _without_face(self) -> list[Entry]:
-        return [*self.faceless, *(shown.entry for shown in self.unreadable)]
+        return printable("; ".join(parts))
 
 
 def read_labelled(data: Path, split: str | None = None, ferplus: Path | None = None, faces: Faces = "auto") -> Labelled:
@@ -134,7 +133,7 @@ def read_labelled(data: Path, split: str | None = None, ferplus: Path | None = N
     if not judged:
         first = f"; the first: {_name(unreadable[0].entry)} {unreadable[0].fault}" if unreadable else ""
         advice = "; if they are faces that were cut out, add --faces crops" if faceless else ""
-        raise DataError(f"{data}: none of {len(entries):,} pictures shows a face that can be judged{first}{advice}")
+        raise DataError(f"{data}: no face that can be judged in {counted(len(entries), 'picture')}{first}{advice}")
     kept = Split(
         "+".join(chosen) or "all",
         tuple(entries[i].name for i in judged),

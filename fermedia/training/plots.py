@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from fermedia.files import whole_file
+from fermedia.files import counted, whole_file
 from fermedia.types import EMOTIONS, Gray
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ _INK, _FAINT = "#222222", "#d9d9d9"
 _BLUE, _ORANGE, _GREEN = "#0072b2", "#e69f00", "#009e73"
 #: A bin with fewer images than this says little: it is drawn pale.
 _FEW = 10
+
+#: The first of so many parts of a training is its start. However high its losses are, the axes reach no higher than so
+#: many times the range of the rest.
+_START, _REACH = 4, 2.5
 
 
 def plot_confusion(confusion: Sequence[Sequence[int]], path: Path, title: str) -> None:
@@ -82,7 +86,7 @@ def plot_robustness(result: Mapping[str, Any], path: Path, labels: str) -> None:
     columns = 5
     rows = -(-len(result["troubles"]) // columns)
     figure = Figure(figsize=(2.5 * columns, 2.6 * rows + 0.8), layout="constrained")
-    figure.suptitle(f"{labels}, the same {result['n']:,} images, made worse", fontsize=12)
+    figure.suptitle(f"{labels}, the same {counted(result['n'], 'image')}, made worse", fontsize=12)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[len(result["troubles"]) :]:
         axes.set_axis_off()
@@ -120,13 +124,18 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(7.2, 2.5 * len(panels) + 0.4), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     epochs = history["epoch"] if "epoch" in history else np.arange(1, len(history) + 1)
+    point = "o" if len(history) == 1 else None  # a line needs two
     for axes, (name, columns) in zip(grid, panels.items(), strict=True):
         for column in columns:
-            axes.plot(epochs, history[column], label=_curve_label(column), **_curve_style(column))
+            axes.plot(
+                epochs, history[column], marker=point, markersize=4, label=_curve_label(column), **_curve_style(column)
+            )
         axes.set_ylabel(name)
         _clean(axes)
         if name == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
+        if name == "loss":
+            _leave_out_the_start(axes, epochs, history[columns])
         if len(columns) > 1:
             # Above the axes: within them it would lie on some curve sooner or later.
             side_by_side = 2 if len(columns) > 3 else len(columns)
@@ -138,8 +147,23 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
         note = axes.annotate(f"{value:.1%}", (epochs[best], value), (0, -14), textcoords="offset points", fontsize=8.5)
         note.set(ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8})
     grid[-1].set_xlabel("epoch")
-    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[-1].set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _save(figure, path)
+
+
+def _leave_out_the_start(axes: Axes, epochs: pd.Series, curves: pd.DataFrame) -> None:
+    """Let what is very high at first leave the axes, with a note, where it would flatten all that comes later."""
+    rest = curves[-(-len(curves) // _START) :]
+    low, high = rest.min(axis=None), rest.max(axis=None)
+    top = low + _REACH * (high - low)
+    if not curves.max(axis=None) > top > low:
+        return
+    axes.set_ylim(curves.min(axis=None) - (top - low) / 20, top)
+    highest = curves.max().idxmax()
+    at = curves[highest].idxmax()
+    text = f"{_curve_label(highest)}: up to {curves[highest][at]:.3g} in epoch {epochs[at]}"
+    axes.annotate(text, (1, 1), (-4, -4), "axes fraction", "offset points", ha="right", va="top", fontsize=8.5)
 
 
 def _curve_label(column: str) -> str:

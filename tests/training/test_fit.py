@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from fermedia.cli import cli
 from fermedia.errors import DataError, UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
+from fermedia.training import plots
 from fermedia.training.augment import Augmentation
 from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import load, vote_distribution
@@ -196,6 +198,58 @@ def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path
     (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match="damaged checkpoint"):
         train_model(faces, tmp_path, {}, resume=True)
+
+
+def test_every_layer_stands_in_the_table_of_the_architecture(trained: Path) -> None:
+    import keras
+
+    lines = (trained / "architecture.txt").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("│")]
+    assert all(line.endswith("│") for line in table)
+    model = keras.models.load_model(trained / "model.keras")
+    first = " ".join(line.split("│")[1].strip() for line in table)
+    assert all(f"{layer.name} (" in first for layer in model.layers)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn, instead of their files."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    return figures
+
+
+def test_a_high_loss_at_the_start_does_not_flatten_the_rest(drawn: list[Figure], tmp_path: Path) -> None:
+    epochs = np.arange(1, 13)
+    calm = pd.DataFrame({"epoch": epochs, "loss": 2 - epochs / 12, "val_loss": 1.9 - epochs / 12})
+    wild = calm.copy()
+    wild.loc[2, "val_loss"] = 60.0
+    for history in (calm, wild):
+        plots.plot_history(history, tmp_path / "curves.png")
+    (usual, cut) = (figure.axes[0] for figure in drawn)
+    assert usual.get_ylim()[1] > calm.loss.max()
+    assert not usual.texts
+    low, high = cut.get_ylim()
+    assert calm.loss.max() < high < 4
+    assert low < calm.val_loss.min()
+    assert [text.get_text() for text in cut.texts] == ["loss, PublicTest: up to 60 in epoch 3"]
+
+
+def test_no_two_ticks_say_the_same(drawn: list[Figure], tmp_path: Path) -> None:
+    for n in (1, 2, 3, 40):
+        share = 0.7123 + 0.002 * np.linspace(0, 1, n)
+        plots.plot_history(pd.DataFrame({"epoch": np.arange(1, n + 1), "val_accuracy": share}), tmp_path / "curves.png")
+        (axes,) = drawn[-1].axes
+        drawn[-1].draw_without_rendering()
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            shown = [
+                t.get_text()
+                for t, at in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)
+                if low <= at <= high
+            ]
+            assert len(shown) == len(set(shown)) > 0
+        epochs = [at for at in axes.get_xticks() if axes.get_xlim()[0] <= at <= axes.get_xlim()[1]]
+        assert all(at == int(at) and 1 <= at <= n for at in epochs)
 
 
 def test_blank_images_and_repeats_of_the_public_test_are_not_trained_on(faces: Path) -> None:

@@ -18,7 +18,7 @@ import click
 
 import fermedia
 from fermedia.errors import FermediaError, MissingExtraError, UsageError
-from fermedia.files import printable
+from fermedia.files import counted, printable
 from fermedia.flags import FOLDER, flags
 from fermedia.options import AnalyzeOptions, RunOptions, TrainOptions
 
@@ -142,7 +142,7 @@ def merge(folders: tuple[Path, ...], out: Path, table: str, quiet: bool) -> int:
 
         count = join(folders, out, table)
     if not quiet:
-        click.echo(f"{count} rows in {printable(str(out))}", err=True)
+        click.echo(f"{counted(count, 'row')} in {printable(str(out))}", err=True)
     return 0
 
 
@@ -155,7 +155,7 @@ def report(out: Path) -> int:
     """
     from fermedia.runs.report import remake
 
-    click.echo(f"{remake(out)} pages made again; open {out / 'report.html'}", err=True)
+    click.echo(f"{counted(remake(out), 'page')} made again; open {out / 'report.html'}", err=True)
     return 0
 
 
@@ -239,7 +239,8 @@ def train(
     with _extra("fermedia train"):
         from fermedia.vision.quiet import quiet_stderr
 
-        with quiet_stderr():  # tensorflow greets at length
+        click.echo("loading tensorflow, which takes some seconds", err=True)
+        with quiet_stderr():  # it greets at length
             from fermedia.training.session import train_model
 
         given = {

@@ -157,7 +157,7 @@ def _read(source: Source, split: str) -> Split:
         images.append(item.pixels)
         labels.append(item.entry.label)
     if faults:
-        more = f", and {len(faults) - 1} more are faulty" if len(faults) > 1 else ""
+        more = f" ({len(faults):,} faulty images in all)" if len(faults) > 1 else ""
         raise DataError(
             f"{source.path}: {faults[0]}{more}; remove or replace such images, `fermedia dataset` lists them all"
         )

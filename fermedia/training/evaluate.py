@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fermedia.errors import DataError, ModelError
-from fermedia.files import models_dir, write_json
+from fermedia.files import counted, models_dir, write_json
 from fermedia.training.dataset import Split, digests, majority_labels, seen
 from fermedia.training.labelled import Faces, read_labelled
 from fermedia.training.metrics import measure
@@ -182,7 +182,7 @@ def write_report(result: dict[str, Any], json_file: Path | None = None, out: Pat
 
     for figures, suffix in ((result, ""), (result.get("ferplus"), "_ferplus")):
         if figures:
-            title = f"{_NAMES[figures['labels']]}, {figures['n']:,} images"
+            title = f"{_NAMES[figures['labels']]}, {counted(figures['n'], 'image')}"
             plots.plot_confusion(figures["confusion"], out / f"confusion{suffix}.png", title)
             plots.plot_reliability(figures["reliability"], figures["ece"], out / f"reliability{suffix}.png", title)
     if "robustness" in result:
@@ -195,7 +195,11 @@ def format_report(result: dict[str, Any]) -> str:
     pictures = result["pictures"]
     lines = [
         f"data   {result['data']} ({parts})",
-        *([f"faces  the largest of each of {pictures['searched']:,} pictures"] if pictures["searched"] else []),
+        *(
+            [f"faces  the largest of each of {counted(pictures['searched'], 'picture')}"]
+            if pictures["searched"]
+            else []
+        ),
         *([f"left out: {pictures['left_out']}"] if pictures["left_out"] else []),
         f"model  {result['model']['path']} (sha256 {result['model']['sha256'][:12]}...)",
         "",
@@ -212,7 +216,8 @@ def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[st
     low, high = figures["accuracy_interval"]
     rest = figures["without_training_repeats"]
     lines = [
-        f"Against the {_NAMES[figures['labels']]}: {figures['n']:,} images, answers of the head '{figures['head']}'",
+        f"Against the {_NAMES[figures['labels']]}: {counted(figures['n'], 'image')}, "
+        f"answers of the head '{figures['head']}'",
         "",
         f"  accuracy            {figures['accuracy']:7.2%}   95 % interval {low:.2%} to {high:.2%}",
         f"  balanced accuracy   {figures['balanced_accuracy']:7.2%}",
@@ -228,8 +233,8 @@ def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[st
         lines.insert(-1, line)
     if rest:
         lines.append(
-            f"  without repeats     {rest['accuracy']:7.2%}   accuracy without the {figures['n'] - rest['n']:,} images "
-            "that also stand in the training set"
+            f"  without repeats     {rest['accuracy']:7.2%}   accuracy without what also stands in the training set "
+            f"({counted(figures['n'] - rest['n'], 'image')})"
         )
     else:
         why = repeats["known_from"] if repeats["n"] is None else "every image stands in the training set"

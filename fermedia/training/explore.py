@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.errors import DataError, UsageError
-from fermedia.files import whole_file, write_json
+from fermedia.files import counted, whole_file, write_json
 from fermedia.training import plots
 from fermedia.training.dataset import Dataset, Member, Split, blank, repeats
 from fermedia.training.sources import SIZE, SPLITS, Item, Source, open_source
@@ -86,7 +86,7 @@ def explore(data: Path, out: Path) -> dict[str, Any]:
 def format_summary(summary: dict[str, Any]) -> str:
     """The summary as a page of plain text."""
     splits, again = summary["splits"], summary["repeats"]
-    lines = [f"{summary['data']}: {summary['images']:,} images", ""]
+    lines = [f"{summary['data']}: {counted(summary['images'], 'image')}", ""]
     lines.append("  class    " + "".join(f"{name:>18}" for name in splits))
     for emotion in EMOTIONS:
         cells = (split["classes"][emotion] for split in splits.values())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fermedia.files import counted
 from fermedia.training.dataset import Split
 from fermedia.types import EMOTIONS, Gray
 from fermedia.vision.classify import Classifier
@@ -168,7 +169,7 @@ def _change(differences: NDArray[np.float64]) -> dict[str, Any]:
 def format_robustness(result: dict[str, Any]) -> list[str]:
     """The figures of ``measure_robustness`` as lines of plain text."""
     lines = [
-        f"Robustness: {result['n']:,} images, answers of the head '{result['head']}'",
+        f"Robustness: {counted(result['n'], 'image')}, answers of the head '{result['head']}'",
         "",
         " " * 42 + "accuracy  change (95 % interval)   balanced",
         f"  {'as they are':<38}{result['accuracy']:10.1%}{'':25}{result['balanced_accuracy']:10.1%}",

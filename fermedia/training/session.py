@@ -12,13 +12,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fermedia.errors import UsageError
-from fermedia.files import sha256
+from fermedia.files import counted, sha256
 from fermedia.options import TrainOptions
 from fermedia.training.checkpoint import CHECKPOINT, HISTORY, State
 from fermedia.training.dataset import Dataset, Split, blank, digests, load, seen
 from fermedia.training.export import export, write_history
 from fermedia.training.fit import Trainer
-from fermedia.training.teachers import ANSWERS, Committee, Teacher, load_teachers
+from fermedia.training.teachers import ANSWERS, WEIGHTS, Committee, Teacher, load_teachers
 
 
 def train_model(
@@ -38,7 +38,7 @@ def train_model(
     all of them, and the votes, come from the checkpoint, and what is given must agree with it. Raises UsageError,
     DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
     """
-    state = _resumed(out, options, ferplus, start) if resume else None
+    state = _resumed(data, out, options, ferplus, start) if resume else None
     if state is None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: is not empty; add --resume to go on with it, or name another folder")
@@ -53,13 +53,14 @@ def train_model(
     try:
         _run(trainer, out)
     except KeyboardInterrupt as error:
-        done = f"{state.epoch} epochs are kept" if state.epoch else "no epoch was finished"
+        kept = f"{counted(state.epoch, 'epoch')} {'is' if state.epoch == 1 else 'are'} kept"
+        done = kept if state.epoch else "no epoch was finished"
         raise KeyboardInterrupt(f"{done}; go on with: fermedia train {data} --out {out} --resume") from error
     card = export(trainer, out, digests(dataset["train"].images))
     public = card["metrics"]["public"]
     low, high = public["accuracy_interval"]
     return (
-        f"{out}: {state.epoch} epochs in {state.seconds / 3600:.2f} hours; PublicTest accuracy "
+        f"{out}: {counted(state.epoch, 'epoch')} in {state.seconds / 3600:.2f} hours; PublicTest accuracy "
         f"{public['accuracy']:.1%} ({low:.1%} to {high:.1%}, n = {public['n']}); "
         f"use it with: fermedia analyze VIDEO --model {out} --out DIR"
     )
@@ -123,7 +124,7 @@ def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) ->
     return State(chosen.record(), data, arrays={"weights": given.weights, "average": given.weights})
 
 
-def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
+def _resumed(data: Path, out: Path, options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
     """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
     state = State.load(out / CHECKPOINT)
     unknown = state.options.keys() - TrainOptions().record().keys()
@@ -131,7 +132,10 @@ def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None, start: Pa
         names = ", ".join(sorted(unknown))
         raise UsageError(f"{out} was begun by another version of fermedia, with {names}; train into another --out")
     begun = TrainOptions(**state.options).record()
-    differing = [f"--{k.replace('_', '-')} {v}" for k, v in options.items() if begun[k] != v]
+    changed = {k: v for k, v in options.items() if begun[k] != v}
+    if changed.keys() & {"epochs", "hours"}:
+        raise UsageError(_prolonging(data, out, changed, state))
+    differing = [f"--{k.replace('_', '-')} {v}" for k, v in changed.items()]
     if ferplus is not None and _origin(ferplus)["ferplus_sha256"] != state.data["ferplus_sha256"]:
         differing.append(f"--ferplus {ferplus}")
     if differing:
@@ -143,6 +147,18 @@ def _resumed(out: Path, options: dict[str, Any], ferplus: Path | None, start: Pa
     if start is not None and (begun_with is None or load_teachers([start])[0].sha256 != begun_with["sha256"]):
         raise UsageError(f"{out} was not begun with --start {start}; leave that out, or train into another --out")
     return state
+
+
+def _prolonging(data: Path, out: Path, options: dict[str, Any], state: State) -> str:
+    """What to do instead of resuming with more epochs or hours than those over which the learning rate falls to 0."""
+    key = "epochs" if "epochs" in options else "hours"
+    budget = next(f"--{k} {state.options[k]:g}" for k in ("epochs", "hours") if state.options[k])
+    votes = f" --ferplus {state.data['ferplus']}" if state.data["ferplus"] else ""
+    first = "" if (out / WEIGHTS).is_file() else f"finish it with --resume and without --{key}, and then "
+    return (
+        f"{out} was begun with {budget}, over which its learning rate falls to 0; {first}go on from there with: "
+        f"fermedia train {data}{votes} --start {out} --out ANOTHER --{key} {options[key]:g}"
+    )
 
 
 def _committee(state: State, out: Path, given: Sequence[Path]) -> Committee | None:

@@ -214,7 +214,7 @@ def test_faulty_image(folder, spoil, fault):
     assert text.endswith(HINT)
     assert len(load(folder, ["public"])["public"]) == 14
     (folder / "train/sad/Training_1017.jpg").write_bytes(b"")
-    assert f", and 1 more are faulty; {HINT}" in message(folder, ["train"])
+    assert f" (2 faulty images in all); {HINT}" in message(folder, ["train"])
 
 
 def test_damaged_member_of_a_zip(tmp_path):

@@ -219,7 +219,7 @@ def test_the_command_needs_the_base_install_alone(private, tmp_path):
     assert done.stderr == (
         'fermedia: no plots: --out DIR needs packages that are not installed; run: pip install "fermedia[plots]"\n'
     )
-    assert "Robustness: 1 images" in done.stdout
+    assert "Robustness: 1 image," in done.stdout
     assert json.loads((tmp_path / "out.json").read_text())["n"] == 21
     assert not (tmp_path / "plots").exists()
 
@@ -243,7 +243,7 @@ def test_repeats_of_training_images_are_left_out(tmp_path):
     split = load(data, ["private"])["private"]
     hits = Classifier.load(None, "fer2013").predict(split.images[:14]).argmax(1) == split.labels[:14]
     assert result["accuracy_without_training_repeats"] == hits.mean()
-    assert "without the 5 images that also stand in the training set" in format_report(result)
+    assert "without what also stands in the training set (5 images)" in format_report(result)
     train = evaluate(data, "train")
     assert train["accuracy_without_training_repeats"] is None
     assert "every image stands in the training set" in format_report(train)

@@ -187,8 +187,8 @@ def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path
     changed.save(tmp_path / "older" / CHECKPOINT)
     with pytest.raises(UsageError, match="was begun by another version of fermedia, with ferplus_balance"):
         train_model(faces, tmp_path / "older", {}, resume=True)
-    with pytest.raises(UsageError, match="was begun without --epochs 13"):
-        train_model(faces, trained, {"epochs": 13}, resume=True)
+    with pytest.raises(UsageError, match=r"was begun without --crop 44; leave that out"):
+        train_model(faces, trained, {"crop": 44}, resume=True)
     with pytest.raises(UsageError, match="is not empty; add --resume"):
         train_model(faces, trained, SMALL)
     other = write_folder(tmp_path / "other", make_set(train=3, public=1, private=0, seed=1))
@@ -198,6 +198,32 @@ def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path
     (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match="damaged checkpoint"):
         train_model(faces, tmp_path, {}, resume=True)
+
+
+def test_what_to_do_instead_of_resuming_for_longer(faces: Path, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        train_model(faces, trained, {"epochs": 14}, resume=True)
+    before, command = str(error.value).split("go on from there with: fermedia train ")
+    assert before == f"{trained} was begun with --epochs 12, over which its learning rate falls to 0; "
+    votes = (faces.parent / "votes.csv").resolve()
+    assert command == f"{faces} --ferplus {votes} --start {trained} --out ANOTHER --epochs 14"
+    train_model(faces, tmp_path / "on", SMALL | {"epochs": 1}, ferplus=votes, start=trained)  # as it says
+    unfinished = shutil.copytree(trained, tmp_path / "unfinished", ignore=shutil.ignore_patterns("weights.npz"))
+    with pytest.raises(UsageError, match="finish it with --resume and without --hours, and then go on from there"):
+        train_model(faces, unfinished, {"hours": 0.5}, resume=True)
+
+
+def test_how_far_it_came_is_said_in_plain_words(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: State, path: Path) -> None:
+        kept(self, path)
+        if self.epoch == epochs:
+            raise KeyboardInterrupt
+
+    kept = State.save
+    monkeypatch.setattr(State, "save", interrupted)
+    for epochs, said in ((1, "1 epoch is kept"), (2, "2 epochs are kept")):
+        with pytest.raises(KeyboardInterrupt, match=f"{said}; go on with: fermedia train .* --resume"):
+            train_model(faces, tmp_path / "out", SMALL | {"epochs": 3}, resume=epochs > 1)
 
 
 def test_every_layer_stands_in_the_table_of_the_architecture(trained: Path) -> None:

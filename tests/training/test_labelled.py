@@ -140,7 +140,7 @@ def test_what_a_picture_is_taken_for(photos: Path, crops: Path) -> None:
     mixed = read_labelled(photos)
     assert (len(mixed.split), mixed.searched) == (3, 3)
     with pytest.raises(
-        DataError, match=r"none of 1 pictures shows a face .*; if they are faces that were cut out, add"
+        DataError, match=r"no face that can be judged in 1 picture; if they are faces that were cut out, add"
     ):
         read_labelled(only(photos, "happy/sea.png"))
     with pytest.raises(UsageError, match="faces must be one of auto, find, crops, got 'all'"):
@@ -181,7 +181,9 @@ def test_nothing_to_judge(tmp_path: Path) -> None:
         read_labelled(tmp_path / "data")
     (tmp_path / "bad" / "fear").mkdir(parents=True)
     (tmp_path / "bad" / "fear" / "1.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of 1 pictures shows .* judged; the first: fear/1.png the file is empty"):
+    with pytest.raises(
+        DataError, match=r"no face that can be judged in 1 picture; the first: fear/1.png the file is empty"
+    ):
         read_labelled(tmp_path / "bad")
 
 
@@ -196,7 +198,7 @@ def test_fer2013_itself_with_odd_ones(tmp_path: Path) -> None:
     assert (result["labels"], result["head"], result["n"]) == ("fer2013", "fer2013", 19)
     assert result["splits"] == {"public": 21}
     assert result["pictures"]["left_out"] == (
-        "no face found in 1 of 1 pictures (1 angry); unreadable 1 (test/angry/PublicTest_1008.jpg: the file is empty); "
+        "no face found in 1 of 1 picture (1 angry); unreadable 1 (test/angry/PublicTest_1008.jpg: the file is empty); "
         "in folders of no class 1 (1 in test/contempt)"
     )
     packed = evaluate(write_zip(tmp_path / "fer.zip", made))

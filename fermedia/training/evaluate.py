@@ -241,7 +241,8 @@ def _format_figures(figures: dict[str, Any], repeats: dict[str, Any]) -> list[st
         lines.append(f"  without repeats           -   {why}")
     lines += ["", "             precision   recall       F1   images"]
     for name, row in figures["per_class"].items():
-        lines.append(f"  {name:<9}  {row['precision']:9.1%}{row['recall']:9.1%}{row['f1']:9.1%}{row['support']:9,}")
+        scores = (f"{row[k]:.1%}" if row["support"] else "-" for k in ("precision", "recall", "f1"))
+        lines.append(f"  {name:<9}  " + "".join(f"{score:>9}" for score in scores) + f"{row['support']:9,}")
     lines += ["", "  rows: the label, columns: the answer", "  " + " " * 9 + "".join(f"{e:>10}" for e in EMOTIONS)]
     for name, row in zip(EMOTIONS, figures["confusion"], strict=True):
         lines.append(f"  {name:<9}" + "".join(f"{n:>10,}" for n in row))

@@ -169,6 +169,7 @@ def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path, capsys
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
+    assert "loading tensorflow" in said
     assert "--resume" in said
     assert "Traceback" not in said
     state = State.load(out / CHECKPOINT)

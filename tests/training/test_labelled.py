@@ -65,6 +65,7 @@ def test_some_classes_under_other_names(crops: Path) -> None:
     right = answers == labelled.split.labels
     assert result["balanced_accuracy"] == right.reshape(4, 2).mean(1).mean()
     assert "Against the labels of the folders: 8 images" in format_report(result)
+    assert "  disgust            -        -        -        0\n" in format_report(result)
 
 
 def test_what_is_left_out_is_counted_and_named(crops: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

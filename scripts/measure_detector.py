@@ -1,11 +1,13 @@
 """What each detection preset finds, what it takes for a face by mistake, and what it costs. Prints Markdown tables.
 
 python scripts/measure_detector.py [--quick] [--only faces|squares|false|cost]
+python scripts/measure_detector.py --only parity [--photos FOLDER]    with the extra mediapipe
 
 Composites: the two public-domain portraits of the demo, mirrored, darkened, in grey or colour, are set into
 scikit-image's pictures without a human face. A face counts as found when a reported box overlaps its own by half
 (intersection over union); every reported box that no face answers to is false. ``balanced`` is measured twice: as it
-looks at a film's frames, and as at single pictures (``detect(..., still=True)``).
+looks at a film's frames, and as at single pictures (``detect(..., still=True)``). Parity compares the networks in
+LiteRT with the same in Google's mediapipe, on composites and on all photos below a folder.
 """
 
 from __future__ import annotations
@@ -261,6 +263,34 @@ def measure_cost(detectors: dict[str, Detect], pictures: int) -> None:
         print(f"| {size[0]}x{size[1]} | {2 * pictures} |", *(f"{cell} |" for cell in cells), flush=True)
 
 
+def measure_parity(pictures: int, photos: Path | None) -> None:
+    """The same faces by either runtime, as single pictures are searched by ``balanced``."""
+    print("\n**The same faces in LiteRT and in mediapipe**\n")
+    print("| pictures | number | LiteRT | mediapipe | both | width apart, median | overlap, median |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    kinds: dict[str, Sequence[Image | Picture]] = {}
+    for size in SIZES:
+        studio = Studio(size[0] + 1)
+        spots = [studio.spread(size, width, 4) for width in (32, 64, 128, 192) for _ in range(pictures)]
+        kinds[f"{size[0]}x{size[1]}"] = [
+            studio.scene(size, faces)[0][:, :, ::-1] for faces in [*spots, *[[]] * pictures]
+        ]
+    if photos is not None:
+        paths = sorted(path for path in photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        kinds[photos.name] = [read_photo(path) for path in paths]
+    with fermedia.FaceDetector() as ours, fermedia.FaceDetector(runtime="mediapipe") as theirs:
+        for name, shown in kinds.items():
+            counts, apart, overlaps = [0, 0, 0], [], []
+            for picture in shown:
+                mine, google = ([face.box for face in detector.detect(picture)] for detector in (ours, theirs))
+                pairs = [(a, max(google, key=a.iou)) for a in mine if any(a.iou(b) > 0.5 for b in google)]
+                counts = [n + m for n, m in zip(counts, (len(mine), len(google), len(pairs)), strict=True)]
+                apart += [abs(a.width - b.width) / b.width for a, b in pairs]
+                overlaps += [a.iou(b) for a, b in pairs]
+            cells = [len(shown), *counts, f"{statistics.median(apart):.2%}", f"{statistics.median(overlaps):.3f}"]
+            print(f"| {name} |", *(f"{cell} |" for cell in cells), flush=True)
+
+
 def _median_cost(detect: Detect, pictures: list[Image]) -> float:
     taken = []
     for picture in pictures:
@@ -275,8 +305,12 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a quarter of the pictures")
-    parser.add_argument("--only", choices=("faces", "squares", "false", "cost"))
+    parser.add_argument("--only", choices=("faces", "squares", "false", "cost", "parity"))
+    parser.add_argument("--photos", type=Path, help="a folder of photos, for parity")
     arguments = parser.parse_args()
+    if arguments.only == "parity":
+        measure_parity(2 if arguments.quick else 8, arguments.photos)
+        return
     made = {preset: fermedia.FaceDetector(preset=preset) for preset in ("fast", "balanced", "thorough")}
     detectors: dict[str, Detect] = {k: partial(made[name].detect, still=still) for k, (name, still) in COLUMNS.items()}
     pictures = 2 if arguments.quick else 8

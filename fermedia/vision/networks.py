@@ -103,7 +103,7 @@ class LiteRTDetector:
         """See ``Detector``."""
         if self._interpreter is None:
             raise ValueError("this detector is closed")
-        shown = square if square.shape[0] == self._side else _resized(square, self._side)
+        shown = resized(square, self._side)
         # -1..1; a grey square is the same in all three colours.
         np.multiply(shown[..., None] if shown.ndim == 2 else shown, np.float32(1 / 127.5), out=self._values[0])
         self._values -= 1
@@ -136,7 +136,10 @@ def model_bytes(network: Network) -> bytes:
     return content
 
 
-def _resized(square: Color | Gray, side: int) -> NDArray[np.uint8]:
+def resized(square: Color | Gray, side: int) -> NDArray[np.uint8]:
+    """A square as a network of this side is shown it."""
+    if square.shape[0] == side:
+        return square
     method = cv2.INTER_AREA if square.shape[0] > side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, (side, side), interpolation=method), np.uint8)
 

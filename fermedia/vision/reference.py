@@ -16,7 +16,7 @@ import numpy as np
 
 from fermedia.errors import MissingExtraError
 from fermedia.types import Box, Color, Gray
-from fermedia.vision.networks import Network, Place, model_bytes
+from fermedia.vision.networks import SEEN, Network, Place, model_bytes, resized
 from fermedia.vision.quiet import quiet_stderr
 
 try:
@@ -30,6 +30,9 @@ NOTICE = (
     "Google's mediapipe package reports its use to play.googleapis.com when a connection is there; "
     "--runtime litert, the default, sends nothing"
 )
+
+#: mediapipe gives boxes in whole pixels. So it is shown each pixel this many times in a row, of which it takes one.
+_FINER = 4
 
 #: mediapipe declares its C functions anew for every picture; a call that another thread makes meanwhile may fail.
 _LOCK = threading.Lock()
@@ -49,7 +52,7 @@ class MediaPipeDetector:
                 base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content), min_detection_confidence=least
             )
             detector = vision.FaceDetector.create_from_options(options)
-        self._detector = detector
+        self._detector, self._side = detector, SEEN[network]
         # mediapipe complains at the interpreter's end about detectors that are still open.
         self._finalizer = weakref.finalize(self, _close, detector)
 
@@ -57,16 +60,18 @@ class MediaPipeDetector:
         """See ``networks.Detector``."""
         if not self._finalizer.alive:
             raise ValueError("this detector is closed")
-        rgb = cv2.cvtColor(square, cv2.COLOR_GRAY2RGB) if square.ndim == 2 else square
+        shown = resized(square, self._side).repeat(_FINER, axis=0).repeat(_FINER, axis=1)
+        rgb = cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB) if shown.ndim == 2 else shown
         # mediapipe's image ignores strides: padded rows would be read as pixels, and nothing found.
         image: Any = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(rgb))
+        scale = square.shape[0] / (_FINER * self._side)
         with _LOCK:
             detections = self._detector.detect(image).detections
         places = []
         for found in detections:
             edges = found.bounding_box
             if edges.width > 0 and edges.height > 0:
-                box = Box(edges.origin_x, edges.origin_y, edges.width, edges.height)
+                box = Box(*(scale * v for v in (edges.origin_x, edges.origin_y, edges.width, edges.height)))
                 points = np.array([[point.x, point.y] for point in found.keypoints]) * square.shape[0]
                 places.append(Place(box, found.categories[0].score, points.astype(np.float32)))
         return sorted(places, key=lambda place: place.score, reverse=True)

@@ -1,6 +1,6 @@
 """Which of several trained networks is better, told with less noise than by accuracy on PublicTest as it is.
 
-    python scripts/compare_networks.py fer2013.csv --ferplus fer2013new.csv scripts/networks/five scripts/networks/six
+    python scripts/compare_networks.py fer2013.csv --ferplus fer2013new.csv my-model scripts/networks/six
 
 Two networks of the same accuracy differ by half a point where the one or the other happens to fall on the right side of
 close decisions. So every image of PublicTest is judged thirteen times: as it is, and in slight variations that nobody

@@ -61,7 +61,7 @@ def measure(photos: Path, model: Path | None = None) -> dict[str, Any]:
     default = Classifier.load(model)
     heads = {}
     for head in default.heads:
-        probabilities = Classifier.load(model, head).predict(labelled.split.images)
+        probabilities = Classifier.load(model, head).predict(labelled.split.images, mirrored=True)
         heads[head] = figures(probabilities, labelled.split.labels, missed)
     faces, n = len(labelled.split), len(labelled.split) + len(missed)
     return {

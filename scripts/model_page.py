@@ -3,8 +3,9 @@
     python scripts/model_page.py fer2013.csv --ferplus fer2013new.csv
 
 Writes into models/emotion: evaluation.json, the plots, and the parts of README.md between its markers; the text around
-them is written by hand. ``method.md`` there says how this very model was made and is included as it is. About five
-minutes on one core. Needs the extra `train`.
+them is written by hand. ``method.md`` there says how this very model was made, ``elsewhere.md`` what
+``scripts/measure_elsewhere.py`` printed of it; both are included as they are. About five minutes on one core. Needs
+the extra `train`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ from fermedia.vision.classify import Classifier
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
 
+#: Parts of the page that lie beside it, each in a file of its own.
+TEXTS = ("method", "elsewhere")
+
 #: Values of the option ``balance`` that the heads are compared at.
 BALANCES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 _SPLITS = {"train": "the training images", "public": "PublicTest", "private": "PrivateTest"}
 _HEADS = {"fer2013": "FER-2013", "ferplus": "FER+"}
+#: The head that mixes those.
+_MIXED = "everyday"
 
 
 def main() -> None:
@@ -58,7 +64,7 @@ def measure(data: Path, ferplus: Path, model: Path, split: str, sample: int) -> 
 
 
 def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
-    """Both heads on the test faces on which both labellings agree and that no training image repeats.
+    """The heads on the test faces on which both labellings agree and that no training image repeats.
 
     ``dataset`` has the training split, for the classes' frequency, and at least one other, all with votes. Gives ``n``
     and per head ``accuracy``, its interval, ``balanced_accuracy``, how many faces only this head had right
@@ -74,7 +80,12 @@ def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
         probabilities = Classifier.load(model, head).predict(agreed.images)
         logits[head] = np.log(np.clip(probabilities, 1e-12, None)) * card["temperatures"][head]
         hits[head] = probabilities.argmax(1) == agreed.labels
+    mixed = Classifier.load(model, _MIXED).predict(agreed.images).argmax(1)
     result: dict[str, Any] = {"n": len(agreed), "balance": card["balance"]}
+    result[_MIXED] = {
+        **_scores(mixed, agreed.labels),
+        "accuracy_interval": wilson(int((mixed == agreed.labels).sum()), len(agreed)),
+    }
     shares = frequencies(dataset["train"])
     for head, other in (("fer2013", "ferplus"), ("ferplus", "fer2013")):
         plain = logits[head] - np.log(correction(shares[head], card["balance"]))
@@ -95,11 +106,11 @@ def _scores(answers: NDArray[np.intp], labels: NDArray[np.int64]) -> dict[str, f
 
 
 def write_page(model: Path) -> None:
-    """Fill README.md in the model's folder from evaluation.json, card.json and method.md beside it."""
+    """Fill README.md in the model's folder from evaluation.json, card.json and ``TEXTS`` beside it."""
     result = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     card = json.loads((model / "card.json").read_text(encoding="utf-8"))
-    method = (model / "method.md").read_text(encoding="utf-8")
-    page = fill((model / "README.md").read_text(encoding="utf-8"), parts(result, card, method))
+    texts = {name: (model / f"{name}.md").read_text(encoding="utf-8") for name in TEXTS}
+    page = fill((model / "README.md").read_text(encoding="utf-8"), parts(result, card, texts))
     with whole_file(model / "README.md") as path:
         path.write_text(page, encoding="utf-8")
 
@@ -116,11 +127,11 @@ def fill(page: str, contents: dict[str, str]) -> str:
     return marked.sub(lambda match: f"{match[1]}{contents[match[2]].strip()}\n{match[3]}", page)
 
 
-def parts(result: dict[str, Any], card: dict[str, Any], method: str) -> dict[str, str]:
+def parts(result: dict[str, Any], card: dict[str, Any], texts: dict[str, str]) -> dict[str, str]:
     """Everything between the page's markers, by name."""
     return {
+        **texts,
         "details": _details(card),
-        "method": method,
         "figures": _figures(result),
         "calibration": _calibration(result, card),
         "classes": _classes(result),
@@ -217,6 +228,10 @@ def _heads(result: dict[str, Any]) -> str:
         rows.append([name, accuracy, f"{figures['balanced_accuracy']:.1%}", f"{figures['alone_right']:,}"])
         cells = [f"{s['accuracy']:.1%} / {s['balanced_accuracy']:.1%}" for s in figures["balances"].values()]
         others.append([name, *cells])
+    mixed = result[_MIXED]
+    low, high = mixed["accuracy_interval"]
+    accuracy = f"{mixed['accuracy']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+    rows.append([f"`{_MIXED}`, of both", accuracy, f"{mixed['balanced_accuracy']:.1%}", "-"])
     return "\n".join(
         (
             f"n = {result['n']:,}. {_verdict(result)}",

@@ -84,8 +84,9 @@ def evaluate_split(
     Gives the figures of ``metrics.measure`` and: "head" (which of the model's outputs spoke), "labels" (what it was
     compared with), "without_training_repeats" (the figures without images that also stand in the training set, or
     None) and their "accuracy_without_training_repeats", "training_repeats" (how many such images there are, and how
-    that is known or why it is not), "model" (path, sha256), with votes "ferplus" (the same figures, or None), and
-    where it was asked for "robustness" (``measure_robustness`` of so many images, none of them a known repeat).
+    that is known or why it is not), "model" (path, sha256), with votes "ferplus" (the same figures against the
+    crowd's labels, of the head of that name where FER-2013's spoke, or None), and where it was asked for "robustness"
+    (``measure_robustness`` of so many images, none of them a known repeat).
     """
     folder = models_dir() / "emotion" if model is None else model
     classifier = _speaker(folder, labels, own)
@@ -107,7 +108,8 @@ def evaluate_split(
     result |= _figures(classifier, split, own, repeated, robustness)
     result["ferplus"] = None
     if len(crowd):
-        other = Classifier.load(folder, "ferplus") if "ferplus" in classifier.heads else classifier
+        apart = classifier.labels == "fer2013" and "ferplus" in classifier.heads
+        other = Classifier.load(folder, "ferplus") if apart else classifier
         result["ferplus"] = _figures(other, crowd, "ferplus", again)
     return result
 
@@ -148,7 +150,8 @@ def _figures(
     classifier: Classifier, split: Split, labels: str, repeated: NDArray[np.bool_] | None, robustness: int = 0
 ) -> dict[str, Any]:
     """Everything about one head's answers to a split whose labels are of the kind ``labels``."""
-    probabilities = _predict(classifier, split.images)
+    # Other pictures than FER-2013's are judged as photos are by `analyze`.
+    probabilities = _predict(classifier, split.images, mirrored=labels == "folders")
     figures = {"labels": labels, "head": classifier.labels, **measure(probabilities, split.labels)}
     rest, tested = None, split
     if repeated is not None and not repeated.all():
@@ -160,11 +163,11 @@ def _figures(
     return figures
 
 
-def _predict(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _predict(classifier: Classifier, images: NDArray[np.uint8], mirrored: bool) -> NDArray[np.float32]:
     with tqdm(total=len(images), desc="evaluating", unit="face", leave=False, disable=None) as bar:
         parts = []
         for start in range(0, len(images), _BATCH):
-            parts.append(classifier.predict(images[start : start + _BATCH]))
+            parts.append(classifier.predict(images[start : start + _BATCH], mirrored))
             bar.update(len(parts[-1]))
     return np.concatenate(parts)
 

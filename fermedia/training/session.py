@@ -77,7 +77,7 @@ def export_again(data: Path, trained: Path, out: Path, ferplus: Path) -> None:
     history = pd.read_csv(trained / HISTORY).to_dict("records")
     options = TrainOptions(**card["training"]["options"])
     origin = {k: v for k, v in card["dataset"].items() if k != "training_images"} | _origin(ferplus)
-    state = State(options.record(), origin, arrays={name: network.weights for name in ("weights", "average", "best")})
+    state = State(options.record(), origin, arrays=dict.fromkeys(("weights", "average", "best"), network.weights))
     state.history, state.epoch = history, len(history)
     state.seconds = history[-1]["seconds"]
     dataset = load(data, ("train", "public"), ferplus)

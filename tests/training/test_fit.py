@@ -21,7 +21,7 @@ from fermedia.cli import cli
 from fermedia.errors import DataError, UsageError
 from fermedia.files import sha256
 from fermedia.options import TrainOptions
-from fermedia.training import plots
+from fermedia.training import everyday, plots
 from fermedia.training.augment import Augmentation
 from fermedia.training.checkpoint import CHECKPOINT, State
 from fermedia.training.dataset import load, vote_distribution
@@ -70,11 +70,27 @@ def test_it_leaves_a_whole_model_folder(trained: Path) -> None:
     assert list((trained / "tensorboard").glob("events.*"))
     card = json.loads((trained / "card.json").read_text())
     assert card["labels"] == list(EMOTIONS)
-    assert card["heads"] == ["fer2013", "ferplus"]
+    assert card["heads"] == ["everyday", "fer2013", "ferplus"]
     for name in ("model.keras", "model.tflite"):
         assert card["files"][name] == {"sha256": sha256(trained / name), "bytes": (trained / name).stat().st_size}
     assert card["training"]["options"]["epochs"] == 12
     assert card["metrics"]["public"]["n"] == 42
+
+
+def test_the_everyday_head_mixes_the_two_that_learnt(trained: Path, faces: Path) -> None:
+    """Told from the probabilities alone: what each head adds to log p is the same for all seven, and falls out."""
+    card = json.loads((trained / "card.json").read_text())
+    assert card["default_labels"] == everyday.NAME
+    crops = np.random.default_rng(0).integers(0, 256, (16, 48, 48)).astype(np.uint8)
+    logs = {head: np.log(Classifier.load(trained, head).predict(crops).astype(float)) for head in card["heads"]}
+    train = training_images(load(faces, ("train", "public"), faces.parent / "votes.csv"))
+    expected = np.log([everyday.WEIGHTS[emotion] for emotion in EMOTIONS]) + np.zeros((16, 7))
+    for head, share in zip(everyday.OF, (everyday.SHARE, 1 - everyday.SHARE), strict=True):
+        shift = np.log(correction(frequencies(train)[head], card["calibration"]["balance"]))
+        expected += share * (logs[head] * card["calibration"]["temperatures"][head] - shift)
+    expected /= everyday.TEMPERATURE
+    difference = logs[everyday.NAME] - expected
+    assert difference == pytest.approx(np.repeat(difference[:, :1], 7, axis=1), abs=0.02)
 
 
 def test_the_litert_model_gives_what_the_keras_model_gives(trained: Path) -> None:
@@ -177,7 +193,7 @@ def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path, capsys
     cli(["train", str(faces), "--out", str(out), "--resume"], standalone_mode=False)
     assert State.load(out / CHECKPOINT).epoch == 30
     assert "PublicTest accuracy" in capsys.readouterr().out
-    assert json.loads((out / "card.json").read_text())["heads"] == ["fer2013", "ferplus"]
+    assert json.loads((out / "card.json").read_text())["heads"] == ["everyday", "fer2013", "ferplus"]
 
 
 def test_resume_refuses_what_does_not_belong_together(faces: Path, trained: Path, tmp_path: Path) -> None:

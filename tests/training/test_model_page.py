@@ -42,7 +42,8 @@ def test_the_shipped_page_is_of_the_shipped_model(script: ModuleType) -> None:
     assert "/" not in result["data"]
     card = json.loads((SHIPPED / "card.json").read_text())
     page = (SHIPPED / "README.md").read_text()
-    assert script.fill(page, script.parts(result, card, (SHIPPED / "method.md").read_text())) == page
+    texts = {name: (SHIPPED / f"{name}.md").read_text() for name in script.TEXTS}
+    assert script.fill(page, script.parts(result, card, texts)) == page
 
 
 def test_only_what_stands_between_the_markers_is_replaced(script: ModuleType) -> None:
@@ -142,6 +143,7 @@ def test_one_command_writes_figures_plots_and_page(
     for name in ("card.json", "model.tflite", "README.md"):
         shutil.copy(SHIPPED / name, model / name)
     (model / "method.md").write_text("It was made *like this*.\n")
+    (model / "elsewhere.md").write_text("Elsewhere it has a half.\n")
     data, votes, _ = made
     options = ["--ferplus", str(votes), "--model", str(model), "--sample", "9"]
     monkeypatch.setattr(sys, "argv", ["model_page.py", str(data), *options])

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,14 @@ def test_crops_need_not_be_contiguous(classifier: Classifier) -> None:
     assert (classifier.predict([np.asfortranarray(crop)]) == classifier.predict([crop])).all()
 
 
+def test_mirrored_is_the_mean_with_the_mirror_image(classifier: Classifier) -> None:
+    crops = np.stack(faces(3))
+    both = (classifier.predict(crops) + classifier.predict(np.ascontiguousarray(crops[:, :, ::-1]))) / 2
+    assert classifier.predict(crops, mirrored=True) == pytest.approx(both, abs=1e-6)
+    assert classifier.predict(crops[:, :, ::-1], mirrored=True) == pytest.approx(both, abs=1e-6)
+    assert classifier.predict([], mirrored=True).shape == (0, 7)
+
+
 @pytest.mark.parametrize(
     "face", [np.zeros((48, 48)), np.zeros((48, 48, 4), np.uint8), np.zeros((0, 4), np.uint8), np.zeros(48, np.uint8)]
 )
@@ -92,9 +101,8 @@ def test_heads(classifier: Classifier) -> None:
     crops = faces(4)
     given = {head: Classifier.load(labels=head).predict(crops) for head in classifier.heads}
     assert (given[classifier.labels] == classifier.predict(crops)).all()
-    if len(given) > 1:
-        first, second = given.values()
-        assert not np.allclose(first, second, atol=1e-3)
+    for one, other in combinations(given.values(), 2):
+        assert not np.allclose(one, other, atol=1e-3)
     with pytest.raises(UsageError, match="fer2013"):
         Classifier.load(labels="fairies")
 

@@ -106,8 +106,50 @@ def valence(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(p[..., _HAPPY] - p[..., _UNPLEASANT].max(axis=-1))
 
 
+@dataclass(frozen=True)
+class Fit:
+    """Where a picture lies in that of its film: as large as it fits, in the middle. Pixels of the film's picture.
+
+    ``film`` is the film's (width, height); the picture's pixels become ``scale`` times as long there.
+    """
+
+    film: tuple[int, int]
+    x: int
+    y: int
+    width: int
+    height: int
+    scale: float
+
+    @classmethod
+    def of(cls, size: tuple[int, int], film: tuple[int, int]) -> Fit | None:
+        """That of a picture of ``size`` (width, height); None if it is the film's."""
+        if size == film:
+            return None
+        scale = min(film[0] / size[0], film[1] / size[1])
+        width, height = (min(full, max(1, round(side * scale))) for side, full in zip(size, film, strict=True))
+        # Planes of colours have half the size.
+        return cls(film, (film[0] - width) // 4 * 2, (film[1] - height) // 4 * 2, width, height, scale)
+
+    def face(self, face: Face) -> Face:
+        """A face that was found in the picture, in the film's pixels."""
+        box, scale = face.box, self.scale
+        moved = Box(self.x + box.x * scale, self.y + box.y * scale, box.width * scale, box.height * scale)
+        keypoints = face.keypoints * np.float32(scale) + np.array([self.x, self.y], np.float32)
+        return Face(moved, face.confidence, keypoints)
+
+
 class Picture(ABC):
-    """The pixels of a frame, converted only as far as somebody asks."""
+    """The pixels of a frame, converted only as far as somebody asks.
+
+    Where a film's frames differ in shape, ``fit`` is where this one's ``own`` picture lies in it, else None.
+    """
+
+    fit: Fit | None = None
+
+    @property
+    def own(self) -> Picture:
+        """The picture in its own shape, which faces are looked for in; itself if nothing was fitted in."""
+        return self
 
     @property
     @abstractmethod

@@ -6,7 +6,8 @@ test can say which frame it is looking at after any encoder: ``paint_number`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -208,6 +209,85 @@ def _fields(frame: av.VideoFrame) -> av.VideoFrame:
     graph.link_nodes(source, graph.add("setfield", "tff"), graph.add("buffersink")).configure()
     graph.vpush(frame)
     return graph.vpull()
+
+
+BEEP = Fraction(1, 10)
+
+
+def write_beeps(
+    path: Path,
+    pictures: Iterable[Image],
+    *,
+    codec: str = "libx264",
+    audio: str = "aac",
+    rate: int = 48000,
+    layout: str = "stereo",
+    seconds: int | None = None,
+    format: str | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """A film of 25 frames a second whose sound beeps (1 kHz, for ``BEEP`` seconds) at every whole second.
+
+    It lasts for ``seconds``, as long as the picture if None. Returns the path.
+    """
+    pictures = list(pictures)
+    count = rate * (len(pictures) // 25 if seconds is None else seconds)
+    time = np.arange(count) / rate
+    samples = (np.sin(2 * np.pi * 1000 * time) / 2 * (time % 1 < float(BEEP))).astype(np.float32)
+    with av.open(str(path), "w", format=format, options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=25, options=_quick(codec) | (options or {}))
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        tone = container.add_stream(audio, rate=rate, layout=layout)
+        tone.bit_rate = 128_000
+        for number, picture in enumerate(pictures):
+            frame = _yuv(picture, "yuv420p", False, None)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        context = tone.codec_context
+        resampler = av.AudioResampler(context.format.name, layout, rate, context.frame_size or 960)
+        whole = av.AudioFrame.from_ndarray(
+            np.stack([samples] * (1 if layout == "mono" else 2)), format="fltp", layout=layout
+        )
+        whole.sample_rate, whole.time_base, whole.pts = rate, Fraction(1, rate), 0
+        for frame in [*resampler.resample(whole), *resampler.resample(None)]:
+            container.mux(tone.encode(frame))
+        container.mux(tone.encode(None))
+    return path
+
+
+def heard_beeps(path: Path) -> list[float]:
+    """The times at which the first sound track's beeps begin, in seconds."""
+    begins: list[float] = []
+    last = -1.0
+    with av.open(str(path)) as film:
+        for frame in film.decode(audio=0):
+            resampled = av.AudioResampler("flt", "mono").resample(frame)
+            samples = np.concatenate([part.to_ndarray()[0] for part in resampled])
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            for place in np.flatnonzero(np.abs(samples) > 0.1):
+                time = float(frame.pts * frame.time_base) + place / frame.sample_rate
+                if time - last > 0.3:
+                    begins.append(time)
+                last = time
+    return begins
+
+
+def restamp(source: Path, path: Path, change: Callable[[av.Packet, int], None]) -> Path:
+    """The same packets in a new file; ``change`` is called with each and its number in its stream. Returns the path."""
+    numbers: Counter[int] = Counter()
+    with av.open(str(source)) as given, av.open(str(path), "w") as container:
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.size:
+                change(packet, numbers[packet.stream_index])
+                numbers[packet.stream_index] += 1
+                packet.stream = streams[packet.stream_index]
+                container.mux(packet)
+    return path
 
 
 def add_tone(container: av.container.OutputContainer, codec: str, seconds: Fraction) -> None:

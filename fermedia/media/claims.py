@@ -7,7 +7,7 @@ import re
 import struct
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 #: Ticks a second in which FFmpeg gives a file's duration (AV_TIME_BASE).
 _TICKS = 1_000_000
@@ -31,6 +31,62 @@ def film_length(container: Any, stream: Any) -> tuple[Fraction | None, bool]:
     return None, False
 
 
+def is_whole(path: Path, name: str, stream: Any) -> bool:
+    """Whether the file, of FFmpeg's format ``name``, is as long as it says: then nothing was cut off, whatever the
+    lengths in its header. False where it does not say."""
+    size = path.stat().st_size
+    if "mov" in name:
+        if not stream.frames:  # of a fragmented one, FFmpeg lists what it has read so far
+            return False
+        return max((entry.pos + entry.size for entry in stream.index_entries), default=size + 1) <= size
+    with path.open("rb") as file:
+        if "matroska" in name:
+            end = _matroska_end(file)
+            return end is not None and end <= size
+        if name == "asf":
+            header = file.read(_ASF_SEARCHED)
+            at = header.find(_ASF_PROPERTIES)
+            # Its own size and an id stand before the file's.
+            return 0 <= at <= len(header) - 48 and 0 < struct.unpack_from("<Q", header, at + 40)[0] <= size
+        if name == "ogg":
+            return _is_ended_ogg(file, size)
+    return False
+
+
+#: The id of ASF's file properties (Advanced Systems Format 3.2), and how far into the file they are looked for.
+_ASF_PROPERTIES, _ASF_SEARCHED = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 1 << 16
+
+#: A page of Ogg is no longer (RFC 3533, 6).
+_OGG_PAGE = 65_307
+
+
+def _matroska_end(file: BinaryIO) -> int | None:
+    """Where the segment ends by its own size; None where that is unknown, as in live recordings, or not found."""
+    at = 0
+    for wanted in (_EBML, _SEGMENT):
+        file.seek(at)
+        header = file.read(12)
+        if header[:4] != wanted or len(header) < 12:
+            return None
+        digits = 9 - header[4].bit_length()
+        length = int.from_bytes(header[4 : 4 + digits]) & ((1 << 7 * digits) - 1)
+        if not 1 <= digits <= 8 or length == (1 << 7 * digits) - 1:
+            return None
+        at += 4 + digits + length
+    return at
+
+
+_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+
+
+def _is_ended_ogg(file: BinaryIO, size: int) -> bool:
+    """Whether the last page is marked as a stream's last."""
+    file.seek(max(0, size - _OGG_PAGE))
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    return 0 <= at < len(tail) - 5 and bool(tail[at + 5] & 4)
+
+
 def ends_within_a_packet(path: Path) -> bool:
     """Whether a transport stream was cut off. It says nowhere how long it is, but it is made of whole packets:
     188 bytes from a sync byte on, alone (ISO/IEC 13818-1), after four of a camera's, or before 16 of a tuner's."""
@@ -42,6 +98,18 @@ def ends_within_a_packet(path: Path) -> bool:
             if set(tail[first::step]) == {0x47}:
                 return (len(tail) - first - 1) % step + 1 < 188
     return False
+
+
+def ends_on_boundary(path: Path) -> bool:
+    """Whether motion JPEG in parts (multipart/x-mixed-replace) ends as it should: FFmpeg wants a part to follow."""
+    with path.open("rb") as file:
+        file.seek(-min(_LAST_LINE, path.stat().st_size), os.SEEK_END)
+        lines = file.read().rstrip().splitlines()
+    return bool(lines) and lines[-1].startswith(b"--")
+
+
+#: Bytes in which the last boundary is looked for.
+_LAST_LINE = 256
 
 
 #: Matroska's elements that hold those that the film is made of: the segment and its clusters (RFC 9559).
@@ -83,7 +151,10 @@ class AviIndex:
 
     def __init__(self, stream: Any, path: Path) -> None:
         self._entries = stream.index_entries
-        self.count = len(self._entries) if _is_complete(path) else 0  # else FFmpeg lists what it has read so far
+        complete = _is_complete(path)  # else FFmpeg lists what it has read so far
+        self.count = len(self._entries) if complete else 0
+        #: The same without the last ones, if those only repeat their predecessor.
+        self.pictures = max((n + 1 for n, entry in enumerate(self._entries) if entry.size), default=0) * complete
         self._next = 0
 
     def place(self, packet: Any) -> bool:

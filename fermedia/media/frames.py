@@ -6,15 +6,17 @@ import tempfile
 import threading
 from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData, SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from fermedia.media import hdr
-from fermedia.types import WHOLE, Color, Gray, Part, Picture
+from fermedia.types import WHOLE, Color, Fit, Gray, Part, Picture
 
 Steps = list[tuple[str, dict[str, str]]]
 """Filters of libavfilter and their options."""
@@ -57,6 +59,17 @@ _LONGEST_PIXEL = 10
 _LEAST_INTERLACED = 4
 
 
+def _unknown_side_data(kinds: type[SideDataType], number: object) -> SideDataType:
+    kind: Any = object.__new__(kinds)
+    kind._name_, kind._value_ = f"UNKNOWN_{number}", number
+    return kind
+
+
+# PyAV has names for the kinds of side data that FFmpeg had when it was written, and refuses all of a frame's for a
+# newer one, such as the EXIF data of motion JPEG or the views of spatial video.
+SideDataType._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment]
+
+
 class VideoPicture(Picture):
     """A decoded frame: 8-bit planar 4:2:0, upright, of square pixels and standard range.
 
@@ -68,12 +81,17 @@ class VideoPicture(Picture):
     """
 
     def __init__(self, frame: av.VideoFrame) -> None:
-        self.frame = frame
+        self._frame = frame
         #: Whether luma is 0..255 rather than 16..235.
         self.full_range = _full_range(frame)
         self.colorspace, self.primaries, self.transfer = frame.colorspace, frame.color_primaries, frame.color_trc
         self._matrix = _matrix(frame)
         self._lock = threading.Lock()  # PyAV changes a frame's tags for the moment in which it is converted
+
+    @property
+    def frame(self) -> av.VideoFrame:
+        """The pixels."""
+        return self._frame
 
     @property
     def width(self) -> int:
@@ -114,6 +132,51 @@ class VideoPicture(Picture):
         return np.asarray(cv2.merge([_samples(frame, plane) for plane in (2, 0, 1)]), np.uint8)
 
 
+class FittedPicture(VideoPicture):
+    """A frame of another shape than its film's, fitted into the picture of that, with black bars beside it.
+
+    That is only made when somebody asks for its pixels.
+    """
+
+    def __init__(self, own: VideoPicture, fit: Fit) -> None:
+        super().__init__(own.frame)
+        self.fit = fit
+        self._own = own
+        self._fitting = threading.Lock()
+        self._fitted: av.VideoFrame | None = None
+
+    @property
+    def own(self) -> VideoPicture:
+        return self._own
+
+    @property
+    def width(self) -> int:
+        assert self.fit is not None
+        return self.fit.film[0]
+
+    @property
+    def height(self) -> int:
+        assert self.fit is not None
+        return self.fit.film[1]
+
+    @property
+    def frame(self) -> av.VideoFrame:
+        with self._fitting:
+            if self._fitted is None:
+                self._fitted = self._fit_in()
+            return self._fitted
+
+    def _fit_in(self) -> av.VideoFrame:
+        frame, fit = self._own.frame, self.fit
+        assert fit is not None
+        size = {"w": str(fit.width), "h": str(fit.height), "flags": "bicubic"}
+        film = {"w": str(fit.film[0]), "h": str(fit.film[1]), "x": str(fit.x), "y": str(fit.y)}
+        graph = _graph(frame, [("scale", size), ("pad", film)])
+        graph.vpush(frame)
+        graph.vpush(None)
+        return _pulled(graph)[0]
+
+
 def _samples(frame: av.VideoFrame, plane: int) -> Gray:
     """A plane of the frame's own size, its rows without their padding; a view."""
     held = frame.planes[plane]
@@ -131,36 +194,37 @@ _converter = _Converter()
 
 
 class Upright:
-    """Turns the decoded frames of one stream into what a person sees: upright 8-bit 4:2:0 of one size.
+    """Turns the decoded frames of one stream into what a person sees: upright 8-bit 4:2:0, each in its own shape.
 
     Interlaced frames become whole ones, pixels square, high dynamic range standard; alpha is dropped. ``pixel`` is the
-    stream's pixel aspect ratio, None for square: the shorter side of the pixels is stretched, as players do, to an
-    even number of them. ``rotation`` is how many degrees clockwise the stored picture is turned; ``size`` is the
-    resulting (width, height), the first frame's: should later ones differ, they are scaled.
+    pixels' aspect ratio, None for square: the shorter side of the pixels is stretched, as players do, to an even number
+    of them. ``rotation`` is how many degrees clockwise the stored ``first`` picture is turned; ``size`` is what becomes
+    of its (width, height).
 
     Frames come out in order, one for one, but later: an interlaced one waits for its successor.
     """
 
     def __init__(self, first: av.VideoFrame, pixel: Fraction | None = None) -> None:
-        self._square = _square(first.width, first.height, pixel)
-        self.rotation, self._turn = _TURNS[_display_matrix(first)]
-        self.size = self._square[::-1] if self.rotation in (90, 270) else self._square
+        square = _square(first.width, first.height, pixel)
+        self.rotation = _TURNS[_display_matrix(first)][0]
+        self.size = square[::-1] if self.rotation in (90, 270) else square
         self._interlaced = False
         self._kind: tuple[object, ...] = ()
         self._graph: av.filter.Graph | None = None
 
-    def __call__(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
-        """Take a frame; give those that are ready."""
+    def __call__(self, frame: av.VideoFrame, pixel: Fraction | None = None) -> list[av.VideoFrame]:
+        """Take a frame, whose pixels have this aspect ratio; give those that are ready."""
         self._interlaced = self._interlaced or (
             frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST_INTERLACED
         )
         tags = frame.colorspace, frame.color_range, frame.color_trc
-        kind = (self._interlaced, frame.format.name, frame.width, frame.height, *tags)
+        matrix = _display_matrix(frame)
+        kind = (self._interlaced, frame.format.name, frame.width, frame.height, pixel, matrix, *tags)
         ready = []
         if kind != self._kind:
             ready = self.rest()
             self._kind = kind
-            steps = self._steps(frame)
+            steps = self._steps(frame, _square(frame.width, frame.height, pixel)) + _TURNS[matrix][1]
             self._graph = _graph(frame, steps) if steps else None
         if self._graph is None:
             return [*ready, frame]
@@ -175,17 +239,18 @@ class Upright:
         graph.vpush(None)
         return _pulled(graph)
 
-    def _steps(self, frame: av.VideoFrame) -> Steps:
-        width, height = self._square
+    def _steps(self, frame: av.VideoFrame, square: tuple[int, int]) -> Steps:
+        """To ``square`` (width, height) in 4:2:0; nothing where it is that already."""
+        width, height = square
         size = {"w": str(width), "h": str(height), "flags": "bicubic"}
         steps: Steps = []
         if self._interlaced:
             steps.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
         if frame.color_trc in (hdr.PQ, hdr.HLG) and not frame.format.is_rgb:
             steps += _standard_range(frame, size)
-        elif frame.format.name not in _PLANAR_420 or (frame.width, frame.height) != self._square:
+        elif frame.format.name not in _PLANAR_420 or (frame.width, frame.height) != square:
             steps += _planar_420(frame, size)
-        return steps + self._turn
+        return steps
 
 
 def _square(width: int, height: int, pixel: Fraction | None) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import pairwise
 from typing import Self
 
@@ -14,6 +15,7 @@ from fermedia.files import shown
 from fermedia.media.frames import VideoPicture
 from fermedia.media.photos import read_photo
 from fermedia.media.sampling import Chosen, exact
+from fermedia.media.video import film_picture, fitting_note
 from fermedia.options import Sampling
 from fermedia.types import Frame, MediaInfo, MediaItem, Picture
 
@@ -28,16 +30,20 @@ class SequenceReader:
     """The pictures of an item of the kind "sequence", shown ``rate`` a second; a context manager like VideoReader.
 
     A picture's time is how far its number lies behind the first one's, divided by ``rate``: where numbers are missing,
-    the picture before them lasts longer. ``info`` has the size of the first picture that can be read; others are
-    scaled to it. ``warning`` says which numbers are missing and which pictures could not be read; it is final when
-    ``frames`` has ended. No picture is held, beside those that were given out.
+    the picture before them lasts longer. ``info`` has the ``size`` of the film, by default that of the first picture
+    that can be read; others are fitted in (``Picture.own`` keeps its shape). ``warning`` says which numbers are
+    missing and which pictures could not be read, ``notes`` that some were fitted; they are final when ``frames`` has
+    ended. ``seams`` and ``larger`` are a VideoReader's. No picture is held, beside those that were given out.
 
     Raises MediaError when not one picture can be read, or the numbers lie so far apart that they do not count.
     """
 
-    def __init__(self, item: MediaItem, rate: float) -> None:
+    def __init__(self, item: MediaItem, rate: float, size: tuple[int, int] | None = None) -> None:
         self.path = item.path
         self.warning: str | None = None
+        self.notes: list[str] = []
+        self.seams: list[Fraction] = []
+        self.larger: tuple[int, int] | None = None
         self._item = item
         self._rate = exact(rate)
         first, last = item.numbers[0], item.numbers[-1]
@@ -45,10 +51,10 @@ class SequenceReader:
         if duration > _LONGEST:
             message = f"the numbers {first} to {last} make no film; give the pictures running numbers"
             raise MediaError(f"{shown(self.path)}: {message}")
-        picture = self._first()
+        width, height = size or self._first()
         self.info = MediaInfo(
-            width=picture.width,
-            height=picture.height,
+            width=width,
+            height=height,
             average_rate=self._rate,
             duration=float(duration),
             frames=len(item.files),
@@ -72,11 +78,12 @@ class SequenceReader:
         """
         return self._sampled(sampling or Sampling())
 
-    def _first(self) -> Picture:
+    def _first(self) -> tuple[int, int]:
         failure = ""
         for path in self._item.files:
             try:
-                return read_photo(path)
+                picture = read_photo(path)
+                return picture.width, picture.height
             except MediaError as error:
                 failure = failure or str(error)
         count = len(self._item.files)
@@ -88,6 +95,7 @@ class SequenceReader:
         chosen = Chosen(sampling, start)
         numbers = self._item.numbers
         failures: list[str] = []
+        sizes: set[tuple[int, int]] = set()
         for path, (number, following) in zip(self._item.files, pairwise((*numbers, numbers[-1] + 1)), strict=True):
             time = (number - numbers[0]) / self._rate
             if end is not None and time >= end:
@@ -99,26 +107,27 @@ class SequenceReader:
             except MediaError as error:
                 failures.append(str(error))
                 continue
+            sizes.add((picture.width, picture.height))
             duration = float((following - number) / self._rate)
             yield Frame(number - numbers[0], float(time), picture, duration, chosen(time))
         self.warning = self._judge(failures)
+        self.notes = fitting_note(sizes, self.info)
 
     def _film_picture(self, picture: Picture) -> VideoPicture:
-        width, height = self.info.width, self.info.height
-        grows = width > picture.width or height > picture.height
+        film = self.info.width, self.info.height
+        if self.larger is None and picture.width * picture.height > film[0] * film[1]:
+            self.larger = picture.width, picture.height
         try:
             frame = av.VideoFrame.from_ndarray(picture.rgb(), format="rgb24").reformat(
-                width,
-                height,
-                "yuv420p",
+                format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.BICUBIC if grows else Interpolation.AREA,
+                interpolation=Interpolation.AREA,
             )
         except av.FFmpegError as error:
             raise MediaError(f"{shown(self.path)}: a picture cannot be converted ({error.strerror})") from error
         frame.color_primaries, frame.color_trc = _PRIMARIES, _TRANSFER
-        return VideoPicture(frame)
+        return film_picture(frame, film)
 
     def _judge(self, failures: list[str]) -> str | None:
         numbers = self._item.numbers

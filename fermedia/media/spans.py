@@ -98,7 +98,7 @@ class SpanReader(VideoReader):
             if number >= numbers.start - 1:
                 duration = frame.duration * self._base if frame.duration and frame.duration > 0 else None
                 waiting.append((number, duration))
-                for picture in self._upright(frame):
+                for picture in self._upright(frame, self._pixel(frame)):
                     number, duration = waiting.popleft()
                     if number in numbers:
                         left -= 1
@@ -116,6 +116,8 @@ class SpanReader(VideoReader):
     def _frame(
         self, index: FilmIndex, number: int, duration: Fraction | None, picture: av.VideoFrame, sampled: bool
     ) -> Frame:
+        if (picture.width, picture.height) != (self.info.width, self.info.height):
+            raise SeamError("its size changes")
         time = float(self.time(index.stamps[number]))
         return Frame(number, time, VideoPicture(picture), None if duration is None else float(duration), sampled)
 

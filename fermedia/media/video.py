@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import av
 from av.stream import Disposition
@@ -16,11 +16,12 @@ from av.stream import Disposition
 from fermedia.errors import MediaError
 from fermedia.files import shown
 from fermedia.machine import cores
-from fermedia.media.claims import AviIndex, ends_within_a_packet, film_length, has_garbage
-from fermedia.media.frames import Upright, VideoPicture
+from fermedia.media.claims import AviIndex, ends_on_boundary, ends_within_a_packet, film_length, has_garbage, is_whole
+from fermedia.media.frames import FittedPicture, Upright, VideoPicture
+from fermedia.media.line import Line
 from fermedia.media.sampling import Chosen, exact
 from fermedia.options import Sampling
-from fermedia.types import Frame, MediaInfo, Picture
+from fermedia.types import Fit, Frame, MediaInfo, Picture
 
 #: A film that ends earlier than its header says by more than this (seconds, and frames) has broken off.
 _SHORTFALL = Fraction(1, 10), 3
@@ -40,25 +41,50 @@ _MOST_THREADS = 16
 _SMALL = 2e6
 
 
+#: Packets before a seam of a transport stream that FFmpeg may call spoilt, for they were still being put together.
+_IN_FLIGHT = 3
+
+#: Frames that are held to see whether a stamp is stray: at most so many, and of large ones so many pixels.
+_MOST_AHEAD, _MOST_PIXELS_AHEAD = 8, 16e6
+
+
+#: No aspect ratio that a stream could have.
+_UNKNOWN = Fraction(-1)
+
+
 class _DamagedError(Exception):
     """Something cannot be decoded."""
+
+
+class _Decoded(NamedTuple):
+    """A decoded frame and the aspect ratio of its pixels, None for square ones."""
+
+    frame: av.VideoFrame
+    pixel: Fraction | None
 
 
 class VideoReader:
     """A video file, open for decoding; a context manager.
 
     ``info`` says what the file claims. ``warning`` says what could not be read ("breaks off at 3.20 s of 10.00 s"),
-    None when all is well; it is final when ``frames`` has ended.
+    None when all is well; ``notes`` say what was put right or left aside, one line each. Both are final when ``frames``
+    has ended. ``seams`` are where the file's clock begins anew, as far as the frames were read (``media.line``).
+
+    All frames are shown in a picture of one ``size`` (width, height), by default the first one's: where others differ,
+    they are fitted in, in the middle; their ``Picture.own`` keeps its shape. Once a frame was larger than that,
+    ``larger`` is the size with which a reader would have room for all.
 
     Raises MediaError when there is no picture that can be decoded.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: tuple[int, int] | None = None) -> None:
         self.path = path
         self.warning: str | None = None
+        self.larger: tuple[int, int] | None = None
+        self._size = size
         self._container: av.container.InputContainer
         self._started: bool
-        self._decoded: Iterator[av.VideoFrame]
+        self._lined: Iterator[tuple[Fraction, _Decoded]]
         self._open()
 
     def __enter__(self) -> Self:
@@ -67,7 +93,7 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         self._container.close()
         # What it was holds this reader: in such a circle the decoder and its frames would stay for a while.
-        self._decoded = iter(())
+        self._lined = iter(())
 
     def frames(self, sampling: Sampling | None = None) -> Iterator[Frame]:
         """The frames from ``start`` to before ``end`` in the order they are shown, each with a VideoPicture.
@@ -76,8 +102,7 @@ class VideoReader:
         first frame at or after each tick of ``fps``; both count from ``start``. A second call begins anew.
 
         ``Frame.time`` counts from the earliest start of the file's streams, so a picture that begins after the sound
-        begins later than 0. It increases strictly: a frame whose time stamp is missing, or does not follow its
-        predecessor's, takes the place after it.
+        begins later than 0. It increases strictly; stamps that do not are put right (``media.line``).
         """
         if self._started:
             self._container.close()
@@ -110,23 +135,33 @@ class VideoReader:
         """Choose the stream and decode its first frame, which tells the size and how it is turned."""
         self._stream = _video_stream(self._container, self.path)
         self._is_avi = self._container.format.name == "avi"
-        self._indexed = AviIndex(self._stream, self.path).count if self._is_avi else 0
-        self._decoded = self._decode()
-        first = next(self._decoded, None)
-        if first is None:
+        self._indexed = AviIndex(self._stream, self.path).pictures if self._is_avi else 0
+        self._base = self._stream.time_base or Fraction(1, 90000)
+        self._rate = _rate(self._stream)
+        context = self._stream.codec_context
+        pixels = context.width * context.height
+        self._first_aspect: Fraction | None = _UNKNOWN
+        self._aspect: Fraction | None = None
+        self._repeated: Fraction | None = None
+        self._sizes: set[tuple[int, int]] = set()
+        self._line: Line[_Decoded] = Line(1 / self._rate, _ahead(pixels), start_time(self._container))
+        self.seams = self._line.seams
+        self.notes: list[str] = []
+        self._lined = self._on_line()
+        begun = next(self._lined, None)
+        if begun is None:
             reason = f" ({self._failure})" if self._failure else ""
             raise MediaError(f"{shown(self.path)}: no picture in it can be decoded{reason}", "decode")
-        self._decoded = chain([first], self._decoded)
+        self._lined = chain([begun], self._lined)
         stream = self._stream  # not before: a damaged film has been opened again
-        self._base = stream.time_base or Fraction(1, 90000)
-        self._rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-        self._origin = self._find_origin(first)
-        self._upright = Upright(first, stream.sample_aspect_ratio)
+        time, first = begun
+        self._origin = self._find_origin(time)
+        self._upright = Upright(first.frame, first.pixel)
         length, own = film_length(self._container, stream)
         start = max((stream.start_time or 0) * self._base - self._origin, Fraction(0))
         self._claimed_end = start + length if length and own else None
         self._indexed_end = start + self._indexed / self._rate if self._indexed else None
-        width, height = self._upright.size
+        width, height = self._size or self._upright.size
         sound = next((s for s in self._container.streams.audio if s.codec_context), None)
         self.info = MediaInfo(
             width=width,
@@ -139,14 +174,12 @@ class VideoReader:
             audio=sound.codec_context.name if sound else None,
         )
 
-    def _find_origin(self, first: av.VideoFrame) -> Fraction:
+    def _find_origin(self, first: Fraction) -> Fraction:
+        """Where the frames' times begin, by the container's clock; ``first`` is the first frame's."""
         origin = start_time(self._container)
-        stamp = self._stamp(first)
-        if stamp is None:
-            return origin
         if self._is_avi:
-            return origin + stamp - (self._stream.start_time or 0) * self._base
-        return min(origin, stamp)
+            return origin + first - (self._stream.start_time or 0) * self._base
+        return min(origin, first)
 
     def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
         """When the frame is shown, by the container's clock; None where it does not say.
@@ -159,7 +192,7 @@ class VideoReader:
 
     # -- decoding ---------------------------------------------------------------------------------------------------
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Iterator[_Decoded]:
         """Every frame that can be decoded, in the order shown; errors are counted and stepped over.
 
         While several frames are decoded at once, an error costs those that follow: PyAV then leaves them where they
@@ -167,9 +200,9 @@ class VideoReader:
         """
         given = 0
         try:
-            for frame in self._decoded_packets(at_once=True):
+            for decoded in self._decoded_packets(at_once=True):
                 given += 1
-                yield frame
+                yield decoded
             return
         except _DamagedError:
             self._container.close()
@@ -179,22 +212,33 @@ class VideoReader:
         yield from islice(self._decoded_packets(at_once=False), given, None)
         self._errors = max(self._errors, 1)
 
-    def _decoded_packets(self, at_once: bool) -> Iterator[av.VideoFrame]:
+    def _decoded_packets(self, at_once: bool) -> Iterator[_Decoded]:
         index = AviIndex(self._stream, self.path) if self._is_avi else None
         packets = self._container.demux(self._stream)
         packet: av.Packet | None
+        previous: int | None = None
+        spoilt: deque[bool] = deque(maxlen=_IN_FLIGHT)
         begun = self._container.format.name not in _BROADCASTS
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
-                self._errors += 1
-                self._failure = _words(error)
+                if not (self._container.format.name == "mpjpeg" and ends_on_boundary(self.path)):
+                    self._errors += 1
+                    self._failure = _words(error)
                 packet = None
             begun = begun or (packet is not None and packet.is_keyframe)
             if packet is not None and packet.size:
-                self._errors += begun and packet.is_corrupt
+                if previous is not None and packet.dts is not None and (previous - packet.dts) * self._base > 1:
+                    self._errors -= sum(spoilt)  # the packets' numbers do not go on where recordings were joined
+                    spoilt.clear()
+                previous = packet.dts
+                spoilt.append(begun and packet.is_corrupt)
+                self._errors += spoilt[-1]
                 self._errors += index is not None and index.place(packet)
+            elif packet is not None and packet.pts is not None:  # an empty one repeats its predecessor
+                self._repeated = (packet.pts + (packet.duration or 0)) * self._base
+                continue
             try:
                 frames = self._stream.decode(packet)
             except av.error.EOFError:  # drained before
@@ -210,39 +254,60 @@ class VideoReader:
                     if at_once:  # several threads conceal damage now in this way, now in that
                         raise _DamagedError
                     self._errors += 1
-                yield frame
+                yield _Decoded(frame, self._pixel(frame))
             if packet is None:
                 return
 
-    def _timed(self) -> Iterator[tuple[Fraction, Fraction | None, av.VideoFrame]]:
-        """(time, duration or None, frame), times increasing strictly."""
-        expected: Fraction | None = None
-        previous: Fraction | None = None
-        for frame in self._decoded:
-            stamp = self._stamp(frame)
-            time = None if stamp is None else stamp - self._origin
-            if time is None or (previous is not None and time <= previous):
-                time = expected or Fraction(0)
-            duration = frame.duration * self._base if frame.duration and frame.duration > 0 else None
-            previous, expected = time, time + (duration or 1 / self._rate)
-            yield time, duration, frame
-        self.warning = self._judge(expected or Fraction(0))
+    def _pixel(self, frame: av.VideoFrame) -> Fraction | None:
+        """The aspect ratio of this latest frame's pixels: the file's, until that in the stream changes.
+
+        The decoder is some frames ahead of those that it gives; what it has read counts from a key frame on.
+        """
+        own = self._stream.codec_context.sample_aspect_ratio
+        if self._first_aspect is _UNKNOWN:
+            self._first_aspect, self._aspect = own, self._stream.sample_aspect_ratio
+        elif frame.key_frame and own != self._first_aspect:
+            self._aspect = own
+        return self._aspect
+
+    def _on_line(self) -> Iterator[tuple[Fraction, _Decoded]]:
+        """Frames with their times by the container's clock, increasing strictly."""
+        for decoded in self._decode():
+            yield from self._line.put(decoded, self._stamp(decoded.frame), self._duration(decoded.frame))
+        yield from self._line.ready(final=True)
+
+    def _duration(self, frame: av.VideoFrame) -> Fraction | None:
+        """Seconds; None where the stream does not say."""
+        return frame.duration * self._base if frame.duration and frame.duration > 0 else None
+
+    def _timed(self) -> Iterator[tuple[Fraction, _Decoded]]:
+        """Frames with their times as a player has them; at the end the film is judged."""
+        end = Fraction(0)
+        for stamp, decoded in self._lined:
+            time = stamp - self._origin
+            end = time + (self._duration(decoded.frame) or 1 / self._rate)
+            yield time, decoded
+        if self._repeated is not None:
+            end = max(end, self._repeated - self._origin)
+        self.warning = self._judge(end)
 
     def _sampled(self, sampling: Sampling) -> Iterator[Frame]:
         start = exact(sampling.start or 0)
         end = None if sampling.end is None else exact(sampling.end)
         chosen = Chosen(sampling, start)
         waiting: deque[Callable[[Picture], Frame]] = deque()
-        for index, (time, duration, frame) in enumerate(self._timed()):
+        for index, (time, decoded) in enumerate(self._timed()):
             if end is not None and time >= end:
                 self.warning = self._damage()
                 break
             if time < start:
                 continue
+            duration = self._duration(decoded.frame)
             shown_for = None if duration is None else float(duration)
             waiting.append(partial(Frame, index, float(time), duration=shown_for, sampled=chosen(time)))
-            yield from self._pictured(waiting, partial(self._upright, frame))
+            yield from self._pictured(waiting, partial(self._upright, decoded.frame, decoded.pixel))
         yield from self._pictured(waiting, self._upright.rest)
+        self.notes = [*self._repairs(), *fitting_note(self._sizes, self.info)]
 
     def _pictured(
         self, waiting: deque[Callable[[Picture], Frame]], convert: Callable[[], list[av.VideoFrame]]
@@ -252,16 +317,25 @@ class VideoReader:
             pictures = convert()
         except av.FFmpegError as error:
             raise MediaError(f"{shown(self.path)}: a frame cannot be converted ({_words(error)})") from error
+        film = self.info.width, self.info.height
         for picture in pictures:
-            yield waiting.popleft()(VideoPicture(picture))
+            if self.larger is None and picture.width * picture.height > film[0] * film[1]:
+                self.larger = self._largest((picture.width, picture.height))
+            self._sizes.add((picture.width, picture.height))
+            yield waiting.popleft()(film_picture(picture, film))
+
+    def _largest(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size of the largest key frame, for no other changes it; at least ``size``."""
+        with VideoReader(self.path) as other:
+            other._stream.codec_context.skip_frame = "NONKEY"
+            sizes = (Upright(decoded.frame, decoded.pixel).size for _, decoded in other._lined)
+            return max(chain([size], sizes), key=lambda sides: sides[0] * sides[1])
 
     def _judge(self, end: Fraction) -> str | None:
         """What was wrong with the whole film that ended at ``end`` seconds; None if nothing was."""
         seconds, frames = _SHORTFALL
         least = max(seconds, frames / self._rate)
-        # The header of an AVI may be wrong; one that ends where its index ends is whole.
-        is_whole = self._indexed_end is not None and abs(self._indexed_end - end) <= least
-        if self._claimed_end is not None and self._claimed_end - end > least and not is_whole:
+        if self._claimed_end is not None and self._claimed_end - end > least and not self._is_whole(end, least):
             return f"breaks off at {float(end):.2f} s of {float(self._claimed_end):.2f} s"
         if self._container.format.name == "mpegts" and ends_within_a_packet(self.path):
             return f"breaks off at {float(end):.2f} s"
@@ -269,11 +343,49 @@ class VideoReader:
             self._errors = 1
         return self._damage()
 
+    def _is_whole(self, end: Fraction, least: Fraction) -> bool:
+        """Whether a film that ends at ``end`` is all there, though its header claims more than ``least`` beyond that.
+
+        A header may count stray stamps, or be true of a picture that stands still to the end. That of an AVI may be
+        plainly wrong; one that ends where its index ends is whole.
+        """
+        if self._line.strays or is_whole(self.path, self._container.format.name, self._stream):
+            return True
+        return self._indexed_end is not None and abs(self._indexed_end - end) <= least
+
+    def _repairs(self) -> list[str]:
+        """What was put right in the times."""
+        notes = []
+        if strays := self._line.strays:
+            first, count = float(strays[0] - self._origin), len(strays)
+            stamps = "1 time stamp was" if count == 1 else f"{count} time stamps were"
+            notes.append(f"{stamps} astray, at {first:.2f} s{' and later' * (count > 1)}, and put right")
+        if seams := self._line.joints:
+            first, count = float(seams[0] - self._origin), len(seams)
+            notes.append(f"its clock begins anew at {first:.2f} s{' and later' * (count > 1)}; the parts are joined")
+        return notes
+
     def _damage(self) -> str | None:
         if self._errors == 0:
             return None
         places = "1 place" if self._errors == 1 else f"{self._errors} places"
         return f"damaged in {places}; frames may be missing or spoilt"
+
+
+def film_picture(frame: av.VideoFrame, film: tuple[int, int]) -> VideoPicture:
+    """A frame as its film, whose pictures have this (width, height), shows it."""
+    picture, fit = VideoPicture(frame), Fit.of((frame.width, frame.height), film)
+    return picture if fit is None else FittedPicture(picture, fit)
+
+
+def fitting_note(sizes: set[tuple[int, int]], info: MediaInfo) -> list[str]:
+    """What to say of frames of these sizes that are shown in the film of ``info``; nothing if they are all of its."""
+    film = info.width, info.height
+    if sizes <= {film}:
+        return []
+    names = ", ".join(f"{width}x{height}" for width, height in sorted(sizes - {film})[:3])
+    more = " and others" if len(sizes - {film}) > 3 else ""
+    return [f"frames of {names}{more} are fitted into {film[0]}x{film[1]}; boxes are in the pixels of that"]
 
 
 def start_time(container: av.container.InputContainer) -> Fraction:
@@ -289,6 +401,16 @@ def start_time(container: av.container.InputContainer) -> Fraction:
         if stream.start_time is not None and stream.time_base and not _is_cover(stream)
     ]
     return min(starts, default=Fraction(0))
+
+
+def _rate(stream: av.VideoStream) -> Fraction:
+    """Frames a second, as far as the stream says."""
+    return stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+
+
+def _ahead(pixels: int) -> int:
+    """How many frames of this size may be held to see whether their time stamps come back."""
+    return max(1, min(_MOST_AHEAD, int(_MOST_PIXELS_AHEAD / max(1, pixels))))
 
 
 def _is_cover(stream: av.stream.Stream) -> bool:

@@ -58,3 +58,9 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not _USED.items() <= {(name, type(value)) for name, value in found.items()}:
         raise DataError(f"{path}: does not describe an item of fermedia; analyse the item again")
     return found
+
+
+def notes(about: dict[str, Any]) -> list[str]:
+    """What was put right or left aside while an item was read, from its item.json; older results have none."""
+    found = about.get("notes")
+    return [note for note in found if isinstance(note, str)] if isinstance(found, list) else []

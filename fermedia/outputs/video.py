@@ -39,6 +39,9 @@ _DRAWN_AHEAD, _AHEAD_IN_LANE = 8, 16
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
 
+#: Ticks that mp4 can hold between two frames.
+_MOST_TICKS = 2**31 - 1
+
 #: What a film's tags say that holds for the annotated one as well.
 _KEPT = {"title", "creation_time"}
 
@@ -103,6 +106,7 @@ class FilmWriter:
     ``warning`` is one line about sound that could not be kept, else None.
 
     ``source`` is where the sound and the clock come from; None for a film made of numbered pictures, which has neither.
+    ``seams`` are its reader's, for the sound (``outputs.audio``).
 
     At the end of the ``with`` the film is complete and has been read back; after an error, or without any frame, no
     file is left. Raises MediaError (stage ``write``).
@@ -116,8 +120,10 @@ class FilmWriter:
         start: float | None = None,
         end: float | None = None,
         lane: Lane | None = None,
+        seams: Sequence[Fraction] | None = None,
     ) -> None:
         self.path = path
+        self._seams = seams
         self._source_path = source
         self._info = info
         self._start = Fraction(start or 0)
@@ -138,17 +144,28 @@ class FilmWriter:
     def warning(self) -> str | None:
         return self._sound.warning if self._sound else None
 
+    @property
+    def notes(self) -> list[str]:
+        """What of the sound is not as it was, though nothing failed; one line each."""
+        return self._sound.notes if self._sound else []
+
     def __enter__(self) -> Self:
         base = None
         if self._source_path is not None:
             with self._failures():
-                path, options = str(self._source_path.absolute()), {"protocol_whitelist": "file"}
-                self._source = av.open(path, options=options, metadata_errors="replace")
-                self._sound = Sound(self._source, self._start, self._end)
+                self._listen()
+                assert self._source is not None
                 stream = self._source.streams.best("video")
                 base = stream.time_base if stream else None
-        self._clock = _clock(base)
+        self._clock = _clock(base, self._info.duration)
         return self
+
+    def _listen(self) -> None:
+        """Begin to read the source's sound."""
+        assert self._source_path is not None
+        path, options = str(self._source_path.absolute()), {"protocol_whitelist": "file"}
+        self._source = av.open(path, options=options, metadata_errors="replace")
+        self._sound = Sound(self._source, self._start, self._end, self._seams)
 
     def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
         """Add a frame, whose picture is a VideoPicture and is not changed, with the faces seen in it."""
@@ -252,10 +269,13 @@ class FilmWriter:
     def _encode(self, frame: av.VideoFrame, ticks: int) -> None:
         assert frame.pts is not None
         self._add_sound(frame.pts * self._clock)
-        self._durations[frame.pts] = ticks
-        self._mux(self._stream.encode(frame))
+        while ticks > 0:  # shown for longer than mp4 can hold, it is there more than once
+            self._durations[frame.pts] = min(ticks, _MOST_TICKS)
+            self._mux(self._stream.encode(frame))
+            self._written += 1
+            frame.pts += _MOST_TICKS
+            ticks -= _MOST_TICKS
         self._painter.take_back(frame)
-        self._written += 1
 
     def _mux(self, packets: Sequence[av.Packet]) -> None:
         assert self._film is not None
@@ -285,6 +305,36 @@ class FilmWriter:
         self._add_sound(None)
         film, self._film = self._film, None
         film.close()
+        if self._sound is not None and self._sound.must_be_encoded:
+            self._sing_anew()
+
+    def _sing_anew(self) -> None:
+        """Put the film together again with all of its sound encoded: it cannot be copied to its end."""
+        assert self._source is not None
+        self._source.close()
+        self._listen()
+        assert self._sound is not None
+        first = self.path.with_suffix(".first.mp4")
+        self.path.rename(first)
+        try:
+            with av.open(str(first.absolute())) as drawn:
+                picture = drawn.streams.video[0]
+                options = {"movflags": "+faststart", "movie_timescale": str(_TICKS)}
+                self._film = film = av.open(str(self.path.absolute()), "w", "mp4", options=options)
+                stream = film.add_stream_from_template(picture)
+                stream.time_base = self._clock
+                film.metadata.update(drawn.metadata)
+                self._sound.add_to(film, anew=True)
+                for packet in drawn.demux(picture):
+                    if packet.dts is not None and packet.time_base:
+                        self._add_sound(packet.dts * packet.time_base)
+                        packet.stream = stream
+                        film.mux(packet)
+                self._add_sound(None)
+                self._film = None
+                film.close()
+        finally:
+            first.unlink()
 
     # -- the file ---------------------------------------------------------------------------------------------------
 
@@ -322,10 +372,16 @@ def _abandon(film: av.container.OutputContainer) -> None:
         film.close()
 
 
-def _clock(base: Fraction | None) -> Fraction:
-    """Seconds a tick: a whole part of the source's, so that its times are met exactly, and fine for any other."""
+def _clock(base: Fraction | None, duration: float | None) -> Fraction:
+    """Seconds a tick: a whole part of the source's, so that its times are met exactly, and fine for any other.
+
+    Of very long films, which may hold a gap as long, it is coarser, so that mp4 can count its ticks.
+    """
+    most = int(min(_TICKS, _MOST_TICKS / max(1.0, duration or 1.0)))
     if not base or base.denominator > 1_000_000:
-        return Fraction(1, _TICKS)
+        return Fraction(1, most)
+    if most < _TICKS:
+        return Fraction(1, base.denominator * max(1, most // base.denominator) if base.denominator <= most else most)
     return Fraction(1, base.denominator * -(-_TICKS // base.denominator))
 
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import fermedia
-from fermedia.errors import MediaError, OutputError, UsageError
+from fermedia.errors import DataError, MediaError, OutputError, UsageError
 from fermedia.files import shown
 from fermedia.media.find import find_items
 from fermedia.options import AnalyzeOptions
+from fermedia.outputs.finished import notes, read_description
 from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.timeline import read_timeline
@@ -142,6 +143,7 @@ def run_batch(
                         _check_room(out, outcome)
                         ledger.add(outcome)
                         progress.report(outcome)
+                        _say_notes(folder, outcome, progress)
             folder.forget_spans()
             state = "finished"
         except KeyboardInterrupt:
@@ -229,6 +231,13 @@ def _plan(
 def _is_again(folder: RunFolder, outcome: Outcome, redo: Redo | None) -> bool:
     """Whether an unchanged item is done again."""
     return (redo == "failed" and bool(outcome.failures)) or (outcome.finished and not folder.holds(outcome))
+
+
+def _say_notes(folder: RunFolder, outcome: Outcome, progress: Progress) -> None:
+    """What was put right or left aside in an item is no failure, but should not be missed."""
+    with suppress(DataError):  # no results, or damaged meanwhile: whoever reads them says so
+        for note in notes(read_description(folder.place(outcome.key))):
+            progress.note(f"{outcome.key}: {note}")
 
 
 def _tasks(folder: RunFolder, items: Sequence[MediaItem]) -> Iterator[Task]:

@@ -61,6 +61,10 @@ class ItemResult:
     end: float | None = None
     failures: list[Failure] = field(default_factory=list)
 
+    def begin_anew(self) -> None:
+        """Forget the frames that were counted."""
+        self.frames = self.analysed = self.with_face = self.faces = 0
+
     def add(self, frame: Frame, observations: Sequence[Observation] | None) -> None:
         """Count a frame and what was seen in it, None where it was not analysed."""
         self.frames += 1
@@ -70,6 +74,14 @@ class ItemResult:
             self.faces += len(observations)
         if frame.time is not None:
             self.end = frame.time + (frame.duration or 0)
+
+
+class _LargerError(Exception):
+    """A film needs a picture of this ``size`` (width, height)."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 class Engine:
@@ -120,18 +132,36 @@ class Engine:
         result.folder = place
 
     def _film(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
+        """What is to be said of a film in its description. One whose frames grow is begun anew in a larger size."""
+        size: tuple[int, int] | None = None
+        while True:
+            try:
+                return self._film_of(size, item, staging, result, on_frames)
+            except _LargerError as error:
+                size = error.size
+                result.begin_anew()
+                shutil.rmtree(staging)
+                staging.mkdir()
+
+    def _film_of(
+        self, size: tuple[int, int] | None, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames
+    ) -> dict[str, Any]:
         options = self.options
-        with self._open(item) as reader, ExitStack() as stack:
+        with self._open(item, size) as reader, ExitStack() as stack:
             timeline = stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))
             previews = stack.enter_context(FilmPreviews(staging / FOLDER))
             film, lane = None, Lane()
             if options.video:
                 sound = item.path if item.kind == "video" else None
-                film = FilmWriter(staging / "annotated.mp4", sound, reader.info, options.start, options.end, lane)
+                film = FilmWriter(
+                    staging / "annotated.mp4", sound, reader.info, options.start, options.end, lane, reader.seams
+                )
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
             observed = stack.enter_context(closing(self.observer.observe(reader.frames(options), lane=lane)))
             for frame, raw, steady in steadied(observed, options.smooth):
+                if reader.larger:
+                    raise _LargerError(reader.larger)
                 timeline.write(frame, raw)
                 previews.write(frame, steady)
                 if film:
@@ -144,7 +174,8 @@ class Engine:
         for stage, text in (("decode", warning), ("sound", film.warning if film else None)):
             if text:
                 result.failures.append(Failure(str(item.key), stage, f"{shown(item.path)}: {text}"))
-        return {"media": plain(info), "warning": warning}
+        notes = [*reader.notes, *(film.notes if film else ())]
+        return {"media": plain(info), "warning": "; ".join(filter(None, [warning, *notes])) or None, "notes": notes}
 
     def _photos(self, item: MediaItem, staging: Path, result: ItemResult, on_frames: OnFrames) -> dict[str, Any]:
         def frames() -> Generator[Frame]:
@@ -170,10 +201,10 @@ class Engine:
                 on_frames(None, 1)
         return {"pictures": len(item.files)}
 
-    def _open(self, item: MediaItem) -> VideoReader | SequenceReader:
-        return (
-            SequenceReader(item, self.options.sequence_fps or 1) if item.kind == "sequence" else VideoReader(item.path)
-        )
+    def _open(self, item: MediaItem, size: tuple[int, int] | None) -> VideoReader | SequenceReader:
+        if item.kind == "sequence":
+            return SequenceReader(item, self.options.sequence_fps or 1, size)
+        return VideoReader(item.path, size)
 
     def _describe(self, path: Path, result: ItemResult, details: dict[str, Any]) -> None:
         record = {

@@ -229,6 +229,7 @@ class LongFilm:
         staging.mkdir(parents=True)
         shutil.copyfile(self._folder / "timeline.csv", staging / "timeline.csv")
         spans = range(len(plan.spans))
+        film: JoinedFilm | None = None
         if self._options.video:
             film = JoinedFilm(staging / "annotated.mp4", self._path, info, options.start, options.end)
             with film:
@@ -241,7 +242,8 @@ class LongFilm:
         self._cut(plan, [_moment(record) for record in known["moments"]], staging / FOLDER)
         self._check_unchanged(plan)
         result.seconds += time.monotonic() - begun
-        details = {"media": plain(info), "warning": None, "spans": len(plan.spans)}
+        notes = film.notes if film else []
+        details = {"media": plain(info), "warning": "; ".join(notes) or None, "notes": notes, "spans": len(plan.spans)}
         self._engine.complete(result, staging, self._task.place, details)
         shutil.rmtree(self._folder, ignore_errors=True)
 

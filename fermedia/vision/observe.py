@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fermedia.machine import busy_pool, cores
 from fermedia.threads import Crew, Lane
-from fermedia.types import Face, Frame, Gray, Observation
+from fermedia.types import Face, Frame, Gray, Observation, Picture
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import FaceDetector, Found
 from fermedia.vision.framing import crop_face
@@ -71,8 +71,11 @@ class _Looked:
     faces: Sequence[Found] | None
     crops: list[Gray]
 
-    def ends_before(self, mark: Signature) -> bool:
-        """Whether a shot may end with this frame, if the next one has this signature."""
+    def ends_before(self, mark: Signature, picture: Picture) -> bool:
+        """Whether a shot may end with this frame, or its pixels mean other places, if the next one is this."""
+        mine = self.frame.picture.own
+        if (mine.width, mine.height) != (picture.width, picture.height):
+            return True
         return self.signature is None or is_another(self.signature, mark)
 
 
@@ -160,14 +163,15 @@ class Observer:
 
     def _find(self, frame: Frame, before: _Looked | None = None) -> _Looked:
         """What needs a film's pixels; any thread. The faces of ``before`` are followed, if that is given."""
-        mark = signature(frame.picture)
+        picture = frame.picture.own
+        mark = signature(picture)
         if not frame.sampled:
             return self._looked(frame, mark, None)
-        known = None if before is None or before.ends_before(mark) else before.faces
-        return self._looked(frame, mark, self._detector().find(frame.picture, known))
+        known = None if before is None or before.ends_before(mark, picture) else before.faces
+        return self._looked(frame, mark, self._detector().find(picture, known))
 
     def _looked(self, frame: Frame, mark: Signature | None, faces: Sequence[Found] | None) -> _Looked:
-        crops = [crop_face(frame.picture, face, self._classifier.input_size) for face in faces or ()]
+        crops = [crop_face(frame.picture.own, face, self._classifier.input_size) for face in faces or ()]
         return _Looked(frame, mark, faces, crops)
 
     def _detector(self) -> FaceDetector:
@@ -187,7 +191,7 @@ class Observer:
         for found in waiting:
             looks = [] if found.signature is None else [look(crop) for crop in found.crops]
             probabilities = [next(judged) if self._is_large_enough(face) else None for face in found.faces or []]
-            seen.append(Seen(found.frame, found.signature, found.faces, looks, probabilities))
+            seen.append(_fitted(Seen(found.frame, found.signature, found.faces, looks, probabilities)))
         return seen
 
     def _is_large_enough(self, face: Face) -> bool:
@@ -250,6 +254,14 @@ def _one_by_one(seen: deque[Seen]) -> Iterator[Seen]:
     """All of them, none held here any longer than it must."""
     while seen:
         yield seen.popleft()
+
+
+def _fitted(seen: Seen) -> Seen:
+    """What is seen, with the faces where they are in the film."""
+    fit = seen.frame.picture.fit
+    if fit is None or seen.faces is None:
+        return seen
+    return replace(seen, faces=[fit.face(face) for face in seen.faces])
 
 
 def _pairs(found: _Looked) -> Iterator[tuple[Face, Gray]]:

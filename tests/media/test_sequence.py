@@ -159,7 +159,7 @@ def test_pictures_are_those_of_a_film(tmp_path: Path, size: tuple[int, int]) -> 
     assert difference[-20:-10, -20:-10].max() < 6
 
 
-def test_pictures_of_other_sizes_and_kinds_are_scaled_to_the_first(tmp_path: Path) -> None:
+def test_pictures_of_other_sizes_and_kinds_are_fitted_into_the_first(tmp_path: Path) -> None:
     for number, size in ((1, (320, 240)), (2, (160, 120)), (3, (960, 240))):
         Image.fromarray(paint_number(background(size), number)).save(tmp_path / f"f{number}.png")
     turned = Image.fromarray(np.ascontiguousarray(np.rot90(paint_number(background((320, 240)), 4))))
@@ -168,7 +168,12 @@ def test_pictures_of_other_sizes_and_kinds_are_scaled_to_the_first(tmp_path: Pat
     turned.convert("RGBA").save(tmp_path / "f4.png", exif=exif)
     frames, warning = read(found(tmp_path), 25)
     assert [(frame.picture.width, frame.picture.height) for frame in frames] == [(320, 240)] * 4
-    assert shown(frames) == [1, 2, 3, 4]
+    assert [read_number(frame.picture.own.gray()) for frame in frames] == [1, 2, 3, 4]
+    assert [(frame.picture.own.width, frame.picture.own.height) for frame in frames[1:3]] == [(160, 120), (960, 240)]
+    wide = frames[2].picture.gray()  # a third as high as the film, in the middle
+    assert wide[:76].max() < 10
+    assert wide[-76:].max() < 10
+    assert wide[90:150].min() > 50
     assert warning is None
 
 

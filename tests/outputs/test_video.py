@@ -260,8 +260,8 @@ def test_a_film_of_pictures_has_no_source(numbered_film: Path, tmp_path: Path) -
 CLAP = 0.64  # when the picture turns white and a noise begins, in seconds after the picture's first frame
 COPIED, ENCODED = [
     ("aac", ".mp4"), ("aac", ".ts"), ("aac", ".mkv"), ("libmp3lame", ".mkv"), ("libopus", ".mkv"), ("flac", ".mkv"),
-    ("ac3", ".mkv"), ("alac", ".mov"),
 ], [
+    ("ac3", ".mkv"), ("eac3", ".ts"), ("alac", ".mov"),
     ("pcm_s16le", ".mkv"), ("pcm_s16le", ".avi"), ("pcm_s16le", ".mov"), ("vorbis", ".mkv"), ("mp2", ".ts"),
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@
   });
   const main = el("main");
   document.body.append(main);
-  const warning = fermedia.warnings(data.failures);
+  const warning = fermedia.warnings([...data.failures, ...data.notes]);
   if (warning) main.append(warning);
 
   // -- the film and the moment --------------------------------------------------------------------------------------

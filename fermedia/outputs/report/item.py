@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fermedia.outputs.finished import FinishedItem
+from fermedia.outputs.finished import FinishedItem, notes
 from fermedia.outputs.photos import FreeNames
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import Preview, read_previews
@@ -43,6 +43,7 @@ def write_item_page(item: FinishedItem, key: str) -> None:
         "fermedia": about["fermedia"],
         "options": about["options"],
         "failures": [failure["error"] for failure in about["failures"]],
+        "notes": notes(about),
         "files": _files(folder),
         **content(item),
     }

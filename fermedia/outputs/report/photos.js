@@ -18,7 +18,7 @@
   });
   const main = el("main");
   document.body.append(main);
-  const warning = fermedia.warnings(data.failures);
+  const warning = fermedia.warnings([...data.failures, ...data.notes]);
   if (warning) main.append(warning);
   main.append(fermedia.figures([
     ["Pictures", count(data.pictures.length), `${plural(faces, "face")} found`],

@@ -100,6 +100,27 @@ def ends_within_a_packet(path: Path) -> bool:
     return False
 
 
+def has_index(path: Path) -> bool:
+    """Whether the index (moov) of an mp4 or mov is all there, among the boxes that the file is made of."""
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        for _ in range(_MOST_BOXES):
+            file.seek(at)
+            header = file.read(16)
+            if len(header) < 8:
+                return False
+            length = int.from_bytes(header[:4])
+            length = int.from_bytes(header[8:]) if length == 1 else length or size - at
+            if header[4:8] == b"moov":
+                return at + length <= size
+            at += max(length, 8)
+    return False
+
+
+#: Boxes that a file may begin with.
+_MOST_BOXES = 10_000
+
+
 def ends_on_boundary(path: Path) -> bool:
     """Whether motion JPEG in parts (multipart/x-mixed-replace) ends as it should: FFmpeg wants a part to follow."""
     with path.open("rb") as file:

@@ -15,15 +15,29 @@ from fermedia.errors import UsageError
 from fermedia.files import shown
 from fermedia.types import MediaItem
 
-#: Suffixes of files that are taken from folders. A GIF is a video if it moves.
+#: Suffixes of files that are taken from folders: what FFmpeg and Pillow open. A GIF is a video if it moves.
 VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts", ".vob", ".wmv",
-    ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".dv", ".mjpeg", ".mjpg",
+    ".mp4", ".m4v", ".mov", ".qt", ".f4v", ".3gp", ".3g2", ".3gpp", ".insv", ".360", ".mkv", ".mk3d", ".webm", ".avi",
+    ".divx", ".xvid", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".m2p", ".mod", ".tod", ".vob", ".vro", ".ts",
+    ".m2t", ".m2ts", ".mts", ".tp", ".trp", ".wmv", ".asf", ".wm", ".wtv", ".dvr-ms", ".flv", ".ogv", ".ogm", ".rm",
+    ".rmvb", ".mxf", ".gxf", ".dv", ".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc", ".obu",
+    ".ivf", ".y4m", ".nut", ".amv", ".nsv",
 })  # fmt: skip
 PHOTO_SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif", ".hif",
-    ".pgm", ".ppm", ".pnm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jps", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".dng", ".webp",
+    ".avif", ".avifs", ".heic", ".heif", ".hif", ".pgm", ".ppm", ".pnm", ".pbm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc",
+    ".jpf", ".jpx", ".tga", ".psd", ".pcx", ".sgi", ".rgb", ".ras", ".qoi", ".dds",
 })  # fmt: skip
+
+#: Cameras' small copies of what lies beside them, which would count it twice.
+_COPIES = frozenset({".lrv", ".thm"})
+
+#: Folders, in small letters, that hold previews, or what somebody threw away: withdrawn recordings must not come back.
+#: So must not those whose names begin with ".trash".
+_NOT_RECORDINGS = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "recycler", "lost+found", "__macosx"})
+
+#: So many names of what was left out are told.
+_MOST_NAMES = 30
 
 Kind = Literal["video", "photos", "sequence"]
 
@@ -37,7 +51,8 @@ def find_items(inputs: Sequence[Path], exclude: Path | None = None, sequences: b
 
     Each video is an item, and so are the pictures that lie directly in one folder. Folders are walked recursively,
     links followed, hidden names left out; a file that is reached twice counts once. A file given by itself is taken
-    whatever its suffix. Nothing inside ``exclude`` is taken.
+    whatever its suffix. Nothing inside ``exclude`` is taken, and only regular files are opened. One line of warning
+    says what else was left out and why.
 
     With ``sequences``, pictures of one folder whose names differ in one number alone are an item of their own. Where a
     name holds several numbers, the one counts that makes the longest sequence; of two pictures of one number
@@ -51,9 +66,12 @@ def find_items(inputs: Sequence[Path], exclude: Path | None = None, sequences: b
     finder = _Finder(None if exclude is None else Path(os.path.realpath(exclude)))
     for path in inputs:
         finder.add_input(path)
+    left_out = _left_out(finder.left_out)
     if not finder.found:
         names = ", ".join(shown(path, whole=True) for path in inputs)
-        raise UsageError(f"no video or picture found in {names}")
+        raise UsageError(f"no video or picture found in {names}{f'; {left_out}' if left_out else ''}")
+    if left_out:
+        _log.warning("%s", left_out)
     for photos in finder.found:
         photos.files.sort(key=lambda file: _natural(file.name))
     found = [part for item in finder.found for part in (_films_apart(item) if sequences else [item])]
@@ -83,6 +101,7 @@ class _Found:
 class _Finder:
     def __init__(self, exclude: Path | None) -> None:
         self.found: list[_Found] = []
+        self.left_out: dict[str, list[str]] = {}  # names by the reason
         self._exclude = exclude
         self._photos: dict[str, _Found] = {}  # by their folder's real path
         self._seen: set[str] = set()  # real paths of files and folders
@@ -96,6 +115,8 @@ class _Finder:
                 f"{shown(path, whole=True)} lies inside the output folder; give another --out or another input"
             )
         absolute = Path(os.path.abspath(path))
+        if not path.is_dir() and not path.is_file():
+            raise UsageError(f"{shown(path, whole=True)}: a pipe or device; copy it to a file and give that")
         if path.is_dir():
             self._walk(path, absolute, PurePosixPath())
         else:
@@ -109,9 +130,14 @@ class _Finder:
         folders = []
         for entry in _listing(folder, is_input=below == PurePosixPath()):
             path = folder / entry.name
-            if _says(entry.is_dir):
+            if reason := _reason_against(path, entry):
+                if not self._is_excluded(os.path.join(real, entry.name)):
+                    self.left_out.setdefault(reason, []).append((below / entry.name).as_posix())
+            elif _is_hidden(entry.name):
+                continue
+            elif _says(entry.is_dir):
                 folders.append(path)
-            elif (kind := _kind(path)) and _says(entry.is_file):
+            elif kind := _kind(path):
                 # Asking the disk where each file really is would take most of the time.
                 file = os.path.realpath(path) if entry.is_symlink() else os.path.join(real, entry.name)
                 self._add_file(path, file, real, kind, root, below)
@@ -148,10 +174,10 @@ def _says(question: Callable[[], bool]) -> bool:
 
 
 def _listing(folder: Path, is_input: bool) -> list[os.DirEntry[str]]:
-    """What lies in a folder, hidden names left out, in natural order."""
+    """What lies in a folder, in natural order."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry for entry in entries if not entry.name.startswith(".")]
+            names = list(entries)
     except OSError as error:
         message = f"{shown(folder, whole=True)}: the folder cannot be read ({error.strerror})"
         if is_input:
@@ -161,6 +187,35 @@ def _listing(folder: Path, is_input: bool) -> list[os.DirEntry[str]]:
     return sorted(names, key=lambda entry: _natural(entry.name))
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _reason_against(path: Path, entry: os.DirEntry[str]) -> str | None:
+    """Why something that lies in a folder is left out and should be told; None if it is taken, or only hidden."""
+    name, suffix = entry.name.lower(), path.suffix.lower()
+    if _says(entry.is_dir):
+        return "a folder of previews or a bin" if name in _NOT_RECORDINGS or name.startswith(".trash") else None
+    if _is_hidden(name):
+        return None
+    if not _says(entry.is_file):
+        return "no regular file"
+    if suffix in _COPIES:
+        return "a camera's small copy"
+    return None if suffix in VIDEO_SUFFIXES | PHOTO_SUFFIXES | {".gif"} else "no suffix of a video or picture"
+
+
+def _left_out(reasons: dict[str, list[str]]) -> str:
+    """One line about all that was left out; empty if nothing was."""
+    count = sum(map(len, reasons.values()))
+    parts = []
+    for reason, names in reasons.items():
+        some = ", ".join(shown(Path(name), whole=True) for name in names[:_MOST_NAMES])
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        parts.append(f"{reason}: {some}{more}")
+    return f"left out: {count} of what lies there ({'; '.join(parts)})" if count else ""
+
+
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     """A sorting key under which 2 comes before 10, and capitals do not matter."""
     parts = _DIGITS.split(name.casefold())
@@ -168,7 +223,7 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def _kind(path: Path) -> Kind | None:
-    """By the suffix; None where it says nothing."""
+    """By the suffix; None where it says nothing. A GIF is looked into."""
     suffix = path.suffix.lower()
     if suffix == ".gif":
         return _sniff(path)

@@ -1,4 +1,4 @@
-"""High dynamic range as standard range: the colour table that FFmpeg's ``lut3d`` filter applies to each frame.
+"""High dynamic range as standard range: the colour table that is applied to each frame of a film, and to photos.
 
 As a phone or a television shows such a film on a screen of standard range. Up to about 85 cd/m2, where faces are
 lit, brightness is kept; above it is pressed together until 1000 cd/m2 become white, so that highlights keep their
@@ -22,19 +22,27 @@ _PEAK = 1000.0
 #: Exponent of the screens that standard range is made for (ITU-R BT.1886).
 _GAMMA = 2.4
 
-#: Nodes a side. The filter interpolates between them.
-_NODES = 33
+#: Nodes a side. Whoever uses the table interpolates between them.
+NODES = 33
 
 #: Linear RGB of BT.2020 to BT.709 (ITU-R BT.2407-0, 2.2).
 _TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 
 
+def sdr_nodes(transfer: int) -> Values:
+    """R'G'B' of BT.709, 0..1, for R'G'B' of BT.2100 (``transfer`` is PQ or HLG) that lies at the nodes of a table.
+
+    Shape (``NODES`` ** 3, 3); red changes fastest.
+    """
+    levels = np.linspace(0, 1, NODES)
+    blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")
+    return to_sdr(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer)
+
+
 def sdr_table(transfer: int) -> str:
-    """The table in Iridas' .cube format: R'G'B' of BT.2100 (``transfer`` is PQ or HLG) to R'G'B' of BT.709, 0..1."""
-    levels = np.linspace(0, 1, _NODES)
-    blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")  # red changes fastest
-    rows = to_sdr(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer)
-    return f"LUT_3D_SIZE {_NODES}\n" + "\n".join("{:.6f} {:.6f} {:.6f}".format(*row) for row in rows.tolist()) + "\n"
+    """The nodes in Iridas' .cube format."""
+    rows = sdr_nodes(transfer)
+    return f"LUT_3D_SIZE {NODES}\n" + "\n".join("{:.6f} {:.6f} {:.6f}".format(*row) for row in rows.tolist()) + "\n"
 
 
 def to_sdr(rgb: Values, transfer: int) -> Values:

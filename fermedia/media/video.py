@@ -16,7 +16,15 @@ from av.stream import Disposition
 from fermedia.errors import MediaError
 from fermedia.files import shown
 from fermedia.machine import cores
-from fermedia.media.claims import AviIndex, ends_on_boundary, ends_within_a_packet, film_length, has_garbage, is_whole
+from fermedia.media.claims import (
+    AviIndex,
+    ends_on_boundary,
+    ends_within_a_packet,
+    film_length,
+    has_garbage,
+    has_index,
+    is_whole,
+)
 from fermedia.media.frames import FittedPicture, Upright, VideoPicture
 from fermedia.media.line import Line
 from fermedia.media.sampling import Chosen, exact
@@ -124,6 +132,8 @@ class VideoReader:
     def _open_container(self) -> None:
         self._errors = 0
         self._failure: str | None = None
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # a pipe would be waited for
+            raise MediaError(f"{shown(self.path)}: no regular file")
         try:
             # The absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol; titles may be in any encoding.
             path, options = str(self.path.absolute()), {"protocol_whitelist": "file"}
@@ -447,5 +457,7 @@ def _reason(path: Path, error: av.FFmpegError) -> str:
     if path.is_file():
         with path.open("rb") as file:
             if file.read(8)[4:] == b"ftyp":
+                if has_index(path):
+                    return "its index (moov) cannot be read; it is damaged"
                 return "incomplete: it ends before its index (moov), as after a recording or copy that was broken off"
     return f"not a video that can be read ({_words(error)})"

@@ -22,7 +22,7 @@ import fermedia
 from fermedia.errors import FermediaError, MediaError
 from fermedia.files import shown, write_json
 from fermedia.machine import cores
-from fermedia.media.photos import pixels, read_photo
+from fermedia.media.photos import further_pictures, pixels, read_photo
 from fermedia.media.sequence import SequenceReader
 from fermedia.media.video import VideoReader
 from fermedia.options import AnalyzeOptions
@@ -41,6 +41,9 @@ from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.observe import MOST_PIXELS, Observer
 from fermedia.vision.smooth import steadied
+
+#: So many files are named where something is said of many.
+_MOST_NAMES = 10
 
 #: Called once with the expected number of frames (None if unknown), then with 1 after every frame, or with the shares
 #: of it that are done.
@@ -189,17 +192,25 @@ class Engine:
 
         on_frames(len(item.files), 0)
         with ExitStack() as stack:
-            sinks: list[Any] = [stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path)))]
-            sinks.append(stack.enter_context(PhotoPreviews(staging / FOLDER)))
+            # What may fail comes first: then the picture is not in the tables.
+            sinks: list[Any] = [stack.enter_context(PhotoPreviews(staging / FOLDER))]
             if self.options.video:
-                sinks.append(stack.enter_context(PhotoWriter(staging / "annotated")))
+                sinks.insert(0, stack.enter_context(PhotoWriter(staging / "annotated")))
+            sinks.append(stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path))))
             pictures = stack.enter_context(closing(frames()))
             for frame, observations in stack.enter_context(closing(self.observer.observe(pictures, follow=False))):
-                for sink in sinks:
-                    sink.write(frame, observations)
-                result.add(frame, observations)
+                try:
+                    for sink in sinks:
+                        sink.write(frame, observations)
+                except MediaError as error:  # it costs this picture, not its folder
+                    if _is_full(error):
+                        raise
+                    result.failures.append(Failure(str(item.key / str(frame.name)), error.stage, str(error)))
+                else:
+                    result.add(frame, observations)
                 on_frames(None, 1)
-        return {"pictures": len(item.files)}
+        notes = _further(item)
+        return {"pictures": len(item.files), "warning": "; ".join(notes) or None, "notes": notes}
 
     def _open(self, item: MediaItem, size: tuple[int, int] | None) -> VideoReader | SequenceReader:
         if item.kind == "sequence":
@@ -249,6 +260,16 @@ def _read(path: Path) -> Picture | MediaError:
         return read_photo(path)
     except MediaError as error:
         return error
+
+
+def _further(item: MediaItem) -> list[str]:
+    """What to say of files that hold more pictures than the one that is looked at."""
+    several = [(path, count) for path in item.files if (count := further_pictures(path))]
+    if not several:
+        return []
+    names = ", ".join(f"{shown(path)}: {count} more" for path, count in several[:_MOST_NAMES])
+    more = f" and {len(several) - _MOST_NAMES} other files" if len(several) > _MOST_NAMES else ""
+    return [f"of files with several pages or pictures only the first is read ({names}{more})"]
 
 
 def _weight(path: Path) -> float:

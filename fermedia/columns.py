@@ -86,7 +86,11 @@ TIMELINE = Table(
         ),
         Column("success", "0/1", "", "0, 1", "1 where there is a face"),
         _share("confidence", "the detector's score"),
-        _pixels("x", "left edge of the box in the upright picture with square pixels, to the right", "may be negative"),
+        _pixels(
+            "x",
+            "left edge of the box in the upright picture, pixels square (of a film: the annotated one), to the right",
+            "may be negative",
+        ),
         _pixels("y", "top edge of the box, downwards", "may be negative"),
         _pixels("width", "width of the box", "above 0"),
         _pixels("height", "height of the box", "above 0"),

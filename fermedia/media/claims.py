@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,6 +122,36 @@ def has_index(path: Path) -> bool:
 _MOST_BOXES = 10_000
 
 
+def is_cropped(path: Path) -> bool:
+    """Whether a Matroska file says that the edges of its picture are not to be shown; FFmpeg shows them."""
+    with path.open("rb") as file:
+        data = file.read(_MATROSKA_HEADER)
+    return any(int.from_bytes(data[begin:end]) for begin, end in _inside(data, 0, len(data), _TO_CROP))
+
+
+#: Bytes in which a Matroska file's tracks are looked for.
+_MATROSKA_HEADER = 1 << 20
+
+#: The elements on the way to those that say how much is cropped: segment, tracks, track, video; bottom to right.
+_TO_CROP = ({0x18538067}, {0x1654AE6B}, {0xAE}, {0xE0}, {0x54AA, 0x54BB, 0x54CC, 0x54DD})
+
+
+def _inside(data: bytes, at: int, end: int, path: tuple[set[int], ...]) -> Iterator[tuple[int, int]]:
+    """(begin, end) of the content of all elements that lie on a path of names, between two places in the data."""
+    while at + 2 <= end:
+        name_length, digits = 9 - data[at].bit_length(), 0
+        if name_length <= 4 and at + name_length < end:
+            digits = 9 - data[at + name_length].bit_length()
+        begin = at + name_length + digits
+        if not 1 <= digits <= 8 or begin > end:
+            return
+        name = int.from_bytes(data[at : at + name_length])
+        size = int.from_bytes(data[at + name_length : begin]) & ((1 << 7 * digits) - 1)
+        at = min(begin + size, end)
+        if name in path[0]:
+            yield from [(begin, at)] if len(path) == 1 else _inside(data, begin, at, path[1:])
+
+
 def ends_on_boundary(path: Path) -> bool:
     """Whether motion JPEG in parts (multipart/x-mixed-replace) ends as it should: FFmpeg wants a part to follow."""
     with path.open("rb") as file:
@@ -132,6 +163,9 @@ def ends_on_boundary(path: Path) -> bool:
 #: Bytes in which the last boundary is looked for.
 _LAST_LINE = 256
 
+
+#: Elements without content that may follow each other: millions of them would take minutes to be stepped over.
+_MOST_EMPTY = 10_000
 
 #: Matroska's elements that hold those that the film is made of: the segment and its clusters (RFC 9559).
 _HOLDERS = {0x18538067, 0x1F43B675}
@@ -145,7 +179,7 @@ _ELEMENTS = {
 
 def has_garbage(path: Path) -> bool:
     """Whether something in a Matroska file is no element where one should be. FFmpeg steps over it without a word."""
-    size, at = path.stat().st_size, 0
+    size, at, empty = path.stat().st_size, 0, 0
     with path.open("rb") as file:
         while at < size:
             file.seek(at)
@@ -158,7 +192,11 @@ def has_garbage(path: Path) -> bool:
             digits = 9 - behind[0].bit_length()  # of the size, whose first bit set says how many there are
             at += length + digits
             if name in _ELEMENTS:
-                at += int.from_bytes(behind[:digits]) & ((1 << 7 * digits) - 1)
+                content = int.from_bytes(behind[:digits]) & ((1 << 7 * digits) - 1)
+                at += content
+                empty = 0 if content else empty + 1
+                if empty > _MOST_EMPTY:
+                    return True
     return False
 
 
@@ -195,9 +233,9 @@ class AviIndex:
 
 def _is_complete(path: Path) -> bool:
     """Whether the file ends where its last RIFF chunk says, as no file does that was cut off."""
-    size, end = path.stat().st_size, 0
+    size, end, chunks = path.stat().st_size, 0, 0
     with path.open("rb") as file:
-        while end < size:
+        while end < size and (chunks := chunks + 1) < _MOST_EMPTY:
             file.seek(end, os.SEEK_SET)
             header = file.read(8)
             if len(header) < 8 or header[:4] != b"RIFF":

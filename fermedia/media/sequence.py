@@ -15,7 +15,7 @@ from fermedia.files import shown
 from fermedia.media.frames import VideoPicture
 from fermedia.media.photos import read_photo
 from fermedia.media.sampling import Chosen, exact
-from fermedia.media.video import film_picture, fitting_note
+from fermedia.media.video import check_pixels, film_picture, fitting_note
 from fermedia.options import Sampling
 from fermedia.types import Frame, MediaInfo, MediaItem, Picture
 
@@ -52,6 +52,7 @@ class SequenceReader:
             message = f"the numbers {first} to {last} make no film; give the pictures running numbers"
             raise MediaError(f"{shown(self.path)}: {message}")
         width, height = size or self._first()
+        check_pixels(self.path, width, height)
         self.info = MediaInfo(
             width=width,
             height=height,
@@ -115,6 +116,7 @@ class SequenceReader:
 
     def _film_picture(self, picture: Picture) -> VideoPicture:
         film = self.info.width, self.info.height
+        check_pixels(self.path, picture.width, picture.height)
         if self.larger is None and picture.width * picture.height > film[0] * film[1]:
             self.larger = picture.width, picture.height
         try:

@@ -23,6 +23,7 @@ from fermedia.media.claims import (
     film_length,
     has_garbage,
     has_index,
+    is_cropped,
     is_whole,
 )
 from fermedia.media.frames import FittedPicture, Upright, VideoPicture
@@ -44,10 +45,15 @@ _BROADCASTS = {"mpegts", "mpeg", "mpegvideo", "h264", "hevc"}
 _THREADS_EACH = 2
 #: The same, at most; each holds some frames.
 _MOST_THREADS = 16
+#: The same in pixels of all the frames that they hold.
+_MOST_THREAD_PIXELS = 128e6
 #: Pixels times processors up to which one thread, that of who asks, decodes fast enough: several would only be more to
 #: wake and to wait for. It is 1280x720 on two processors.
 _SMALL = 2e6
 
+
+#: Pixels of a film's largest frames: fewer than a photo may have (``media.photos``), since some are held at a time.
+MOST_PIXELS = 100_000_000
 
 #: Packets before a seam of a transport stream that FFmpeg may call spoilt, for they were still being put together.
 _IN_FLIGHT = 3
@@ -317,7 +323,7 @@ class VideoReader:
             waiting.append(partial(Frame, index, float(time), duration=shown_for, sampled=chosen(time)))
             yield from self._pictured(waiting, partial(self._upright, decoded.frame, decoded.pixel))
         yield from self._pictured(waiting, self._upright.rest)
-        self.notes = [*self._repairs(), *fitting_note(self._sizes, self.info)]
+        self.notes = [*self._left_aside(), *self._repairs(), *fitting_note(self._sizes, self.info)]
 
     def _pictured(
         self, waiting: deque[Callable[[Picture], Frame]], convert: Callable[[], list[av.VideoFrame]]
@@ -363,6 +369,16 @@ class VideoReader:
             return True
         return self._indexed_end is not None and abs(self._indexed_end - end) <= least
 
+    def _left_aside(self) -> list[str]:
+        """What else is in the file and is not looked at."""
+        notes = []
+        videos = [stream for stream in self._container.streams.video if not _is_cover(stream)]
+        if len(videos) > 1:
+            notes.append(f"of its {len(videos)} video tracks only number {videos.index(self._stream) + 1} is analysed")
+        if "matroska" in self._container.format.name and is_cropped(self.path):
+            notes.append("its header says that the picture be cropped, which is not done")
+        return notes
+
     def _repairs(self) -> list[str]:
         """What was put right in the times."""
         notes = []
@@ -380,6 +396,13 @@ class VideoReader:
             return None
         places = "1 place" if self._errors == 1 else f"{self._errors} places"
         return f"damaged in {places}; frames may be missing or spoilt"
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Raises MediaError for frames of a size of which a film's cannot be held."""
+    if width * height > MOST_PIXELS:
+        size, most = f"frames of {width} x {height} pixels", MOST_PIXELS // 1_000_000
+        raise MediaError(f"{shown(path)}: {size} are too many (at most {most} million); make it smaller")
 
 
 def film_picture(frame: av.VideoFrame, film: tuple[int, int]) -> VideoPicture:
@@ -438,8 +461,12 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
         raise MediaError(f"{shown(path)}: its video codec is not known to FFmpeg; convert it to H.264")
     stream.thread_type = "AUTO"
     context = stream.codec_context
-    alone = cores() == 1 or context.width * context.height * cores() <= _SMALL
-    context.thread_count = 1 if alone else min(_THREADS_EACH * cores(), _MOST_THREADS)
+    pixels = context.width * context.height
+    check_pixels(path, context.width, context.height)
+    context.options = {"max_pixels": str(MOST_PIXELS)}  # should its frames grow
+    alone = cores() == 1 or pixels * cores() <= _SMALL
+    most = min(_MOST_THREADS, max(1, int(_MOST_THREAD_PIXELS / max(1, pixels))))
+    context.thread_count = 1 if alone else min(_THREADS_EACH * cores(), most)
     return stream
 
 

@@ -28,6 +28,10 @@ from fermedia.types import Frame, MediaInfo, Observation
 #: out different from run to run), so they do not follow the machine.
 _QUALITY = {"crf": "20", "preset": "veryfast", "x264-params": "cpu-independent=1"}
 
+#: Pixels of frames that x264 holds to look ahead, and how many frames it would by this preset: those of 4096x2304 and
+#: less it may.
+_MOST_PIXELS_IN_X264, _LOOKAHEAD = 100e6, 10
+
 #: Films of up to so many pixels are encoded by one thread. Four take a sixth more of the processors' time for them,
 #: and change places with each other fifty times a frame, while there is other work enough for all processors.
 _SMALL = 640 * 480
@@ -35,6 +39,9 @@ _SMALL = 640 * 480
 #: Drawn frames that may wait for x264, which keeps no more than three in four of two processors at work by itself; and
 #: those in a lane: about as many as are judged at a time, so that they are drawn in one go.
 _DRAWN_AHEAD, _AHEAD_IN_LANE = 8, 16
+
+#: The same in pixels, of large frames.
+_MOST_PIXELS_AHEAD = 80e6
 
 #: Ticks a second of the film's clock, at least. See ``_clock``.
 _TICKS = 90_000
@@ -52,7 +59,11 @@ _BT2020 = (9, 10)  # AVCOL_SPC_BT2020_NCL and _CL
 def quality(width: int, height: int) -> dict[str, str]:
     """x264's options for a film of this size. The number of its threads changes the film, so that depends on nothing
     else."""
-    return _QUALITY | {"threads": "1" if _is_small(width, height) else "4"}
+    most = max(1, int(_MOST_PIXELS_IN_X264 / (width * height)))
+    if most >= _LOOKAHEAD:
+        return _QUALITY | {"threads": "1" if _is_small(width, height) else "4"}
+    held = {"rc-lookahead": str(most), "threads": str(min(4, most)), "bf": "0" if most < 4 else "3"}
+    return _QUALITY | held
 
 
 def _is_small(width: int, height: int) -> bool:
@@ -136,7 +147,7 @@ class FilmWriter:
         self._film: av.container.OutputContainer | None = None
         # Where the encoder has threads of its own it is waited for, which nobody should do who has other work.
         in_lane = lane is not None and _is_small(info.width, info.height)
-        self._encoder = Behind(self._take, _AHEAD_IN_LANE, lane) if in_lane else Behind(self._take, _DRAWN_AHEAD)
+        self._encoder = Behind(self._take, _AHEAD_IN_LANE, lane) if in_lane else Behind(self._take, _ahead(info))
         self._source: av.container.InputContainer | None = None
         self._sound: Sound | None = None
 
@@ -361,6 +372,11 @@ class FilmWriter:
                 f"{shown(self._source_path or self.path)}: the annotated film cannot be written ({_reason(error)})"
             )
             raise MediaError(message, "write") from error
+
+
+def _ahead(info: MediaInfo) -> int:
+    """How many drawn frames may wait for x264."""
+    return max(1, min(_DRAWN_AHEAD, int(_MOST_PIXELS_AHEAD / (info.width * info.height))))
 
 
 def _reason(error: Exception) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import hashlib
+import logging
 import re
 import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -89,6 +92,7 @@ def read_photo(path: Path) -> Picture:
         raise MediaError(f"{shown(path)}: no permission to read it") from None
     except UnidentifiedImageError as error:
         reason = "the file is empty" if path.stat().st_size == 0 else "not a picture that can be read"
+        reason = reason if path.is_file() else "no regular file"
         raise MediaError(f"{shown(path)}: {reason}") from error
     except DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -154,6 +158,22 @@ def pixels(path: Path) -> int:
             return image.width * image.height
     except DAMAGE:
         return 0
+
+
+def _silence() -> None:
+    """Keep libtiff from printing what it thinks of a file, and Pillow from saying it without being asked."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    beside = Path(Image.__file__).parents[1] / "pillow.libs"  # where wheels have it
+    system = ctypes.util.find_library("tiff") if not beside.is_dir() else None
+    for library in [*map(str, beside.glob("libtiff*")), *([system] if system else [])]:
+        with suppress(OSError, AttributeError):
+            loaded = ctypes.CDLL(library)
+            for handler in (loaded.TIFFSetErrorHandler, loaded.TIFFSetWarningHandler):
+                handler.restype, handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+                handler(None)
+
+
+_silence()
 
 
 class _Unguarded:

@@ -152,6 +152,25 @@ def _inside(data: bytes, at: int, end: int, path: tuple[set[int], ...]) -> Itera
             yield from [(begin, at)] if len(path) == 1 else _inside(data, begin, at, path[1:])
 
 
+def data_end(path: Path) -> int:
+    """Where the last byte of a file ends that was ever written: what a system set aside beyond that is a hole."""
+    size = path.stat().st_size
+    if not hasattr(os, "SEEK_DATA"):
+        return size
+    with path.open("rb") as file:
+        at = 0
+        for _ in range(_MOST_HOLES):
+            try:
+                at = os.lseek(file.fileno(), os.lseek(file.fileno(), at, os.SEEK_DATA), os.SEEK_HOLE)
+            except OSError:  # no data from there on, or a file system that does not tell
+                return at or size
+    return size
+
+
+#: Holes that are looked at in a file.
+_MOST_HOLES = 10_000
+
+
 def ends_on_boundary(path: Path) -> bool:
     """Whether motion JPEG in parts (multipart/x-mixed-replace) ends as it should: FFmpeg wants a part to follow."""
     with path.open("rb") as file:

@@ -16,7 +16,7 @@ import av
 
 from fermedia.media.frames import VideoPicture
 from fermedia.media.sampling import Chosen, exact
-from fermedia.media.video import VideoReader
+from fermedia.media.video import VideoReader, open_container
 from fermedia.options import Sampling
 from fermedia.types import Frame
 
@@ -52,11 +52,10 @@ class SpanReader(VideoReader):
         """Read all packets of the film, and decode none. Raises SeamError where they say too little."""
         if not _SEEKABLE & set(self._container.format.name.split(",")):
             raise SeamError("this kind of file has no reliable index")
-        path, options = str(self.path.absolute()), {"protocol_whitelist": "file"}
         stamps: list[int] = []
         keys: list[tuple[int, int]] = []
         try:
-            with av.open(path, options=options, metadata_errors="replace") as container:
+            with open_container(self.path) as container:
                 for packet in container.demux(container.streams[self._stream.index]):
                     if packet.size == 0:
                         continue

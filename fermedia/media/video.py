@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
+from io import FileIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -18,6 +20,7 @@ from fermedia.files import shown
 from fermedia.machine import cores
 from fermedia.media.claims import (
     AviIndex,
+    data_end,
     ends_on_boundary,
     ends_within_a_packet,
     film_length,
@@ -51,6 +54,9 @@ _MOST_THREAD_PIXELS = 128e6
 #: wake and to wait for. It is 1280x720 on two processors.
 _SMALL = 2e6
 
+
+#: Bytes of a hole at a file's end that is not read.
+_LARGE_HOLE = 1 << 26
 
 #: Pixels of a film's largest frames: fewer than a photo may have (``media.photos``), since some are held at a time.
 MOST_PIXELS = 100_000_000
@@ -141,9 +147,7 @@ class VideoReader:
         if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):  # a pipe would be waited for
             raise MediaError(f"{shown(self.path)}: no regular file")
         try:
-            # The absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol; titles may be in any encoding.
-            path, options = str(self.path.absolute()), {"protocol_whitelist": "file"}
-            self._container = av.open(path, options=options, metadata_errors="replace")
+            self._container = open_container(self.path)
         except av.FFmpegError as error:
             raise MediaError(f"{shown(self.path)}: {_reason(self.path, error)}") from error
 
@@ -357,6 +361,8 @@ class VideoReader:
             return f"breaks off at {float(end):.2f} s"
         if self._errors == 0 and "matroska" in self._container.format.name and has_garbage(self.path):
             self._errors = 1
+        if hole := hole_at_end(self.path):
+            return f"its last {hole / 1e6:.0f} MB were never written"
         return self._damage()
 
     def _is_whole(self, end: Fraction, least: Fraction) -> bool:
@@ -421,6 +427,41 @@ def fitting_note(sizes: set[tuple[int, int]], info: MediaInfo) -> list[str]:
     return [f"frames of {names}{more} are fitted into {film[0]}x{film[1]}; boxes are in the pixels of that"]
 
 
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a film for FFmpeg. Raises av.FFmpegError.
+
+    A hole at the file's end is not read: of some kinds of file, FFmpeg would search it for frames at length.
+    """
+    # The absolute path keeps FFmpeg from taking "a:b.mp4" for a protocol; titles may be in any encoding.
+    name, options = str(path.absolute()), {"protocol_whitelist": "file"}
+    if hole_at_end(path):
+        return av.open(_Beginning(path), "r", options=options, metadata_errors="replace")
+    return av.open(name, "r", options=options, metadata_errors="replace")
+
+
+def hole_at_end(path: Path) -> int:
+    """Bytes of a hole at the file's end; 0 where there is none that takes long."""
+    if not path.is_file():
+        return 0
+    hole = path.stat().st_size - data_end(path)
+    return hole if hole > _LARGE_HOLE else 0
+
+
+class _Beginning(FileIO):
+    """A file up to the hole at its end."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._end = data_end(path)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._end - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
+        return super().seek(self._end + place) if whence == os.SEEK_END else super().seek(place, whence)
+
+
 def start_time(container: av.container.InputContainer) -> Fraction:
     """Where a player's clock begins, in seconds of the container's: the earliest start of picture or sound.
 
@@ -453,6 +494,8 @@ def _is_cover(stream: av.stream.Stream) -> bool:
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams or container.format.name in _NOT_FILMS:
+        if "mov" in container.format.name and not len(container.streams):
+            raise MediaError(f"{shown(path)}: {_index_reason(path)}")
         what = "sound without a picture" if container.streams.audio else "no picture in it"
         raise MediaError(f"{shown(path)}: not a video ({what})")
     best = container.streams.best("video")
@@ -470,6 +513,13 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     return stream
 
 
+def _index_reason(path: Path) -> str:
+    """Why nothing is found in an mp4 or mov."""
+    if has_index(path):
+        return "its index (moov) cannot be read; it is damaged"
+    return "incomplete: it ends before its index (moov), as after a recording or copy that was broken off"
+
+
 def _words(error: av.FFmpegError) -> str:
     return error.strerror or str(error)
 
@@ -484,7 +534,5 @@ def _reason(path: Path, error: av.FFmpegError) -> str:
     if path.is_file():
         with path.open("rb") as file:
             if file.read(8)[4:] == b"ftyp":
-                if has_index(path):
-                    return "its index (moov) cannot be read; it is damaged"
-                return "incomplete: it ends before its index (moov), as after a recording or copy that was broken off"
+                return _index_reason(path)
     return f"not a video that can be read ({_words(error)})"

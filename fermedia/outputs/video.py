@@ -15,7 +15,7 @@ import numpy as np
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
-from fermedia.media.video import VideoPicture
+from fermedia.media.video import VideoPicture, open_container
 from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
 from fermedia.outputs.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
@@ -174,8 +174,7 @@ class FilmWriter:
     def _listen(self) -> None:
         """Begin to read the source's sound."""
         assert self._source_path is not None
-        path, options = str(self._source_path.absolute()), {"protocol_whitelist": "file"}
-        self._source = av.open(path, options=options, metadata_errors="replace")
+        self._source = open_container(self._source_path)
         self._sound = Sound(self._source, self._start, self._end, self._seams)
 
     def write(self, frame: Frame, observations: Sequence[Observation] | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fermedia.errors import MediaError
+from fermedia.media.claims import is_cropped
 from fermedia.media.video import VideoReader
 from tests.films import Image, add_tone, moving_faces, numbered, read_number, write_film
 
@@ -212,3 +213,101 @@ def test_damage_is_read_the_same_every_time(tmp_path: Path) -> None:
             found.add(b"".join(hashlib.sha1(frame.picture.gray()).digest() for frame in reader.frames()))
         assert reader.warning == "damaged in 1 place; frames may be missing or spoilt"
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("suffix", [".mjpeg", ".gif", ".dv", ".mkv"])
+def test_a_hole_at_the_end_is_not_searched(tmp_path: Path, suffix: str) -> None:
+    """As a system leaves it that set room aside for a recording: terabytes of it cost no time."""
+    path = tmp_path / f"film{suffix}"
+    if suffix == ".dv":
+        write_film(path, [*numbered(10, (720, 576))], codec="dvvideo", pix_fmt="yuv420p")
+    elif suffix == ".gif":
+        write_film(path, [*numbered(10)], 10, codec="gif", pix_fmt="rgb8")
+    elif suffix == ".mjpeg":
+        write_film(path, [*numbered(10)], codec="mjpeg", pix_fmt="yuvj420p", full_range=True)
+    else:
+        write_film(path, [*numbered(10)])
+    os.truncate(path, 1 << 40)
+    if path.stat().st_blocks * 512 > 1 << 30:
+        pytest.skip("no holes in files here")
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) in (10, 11)  # of DV, a last piece of a frame with zeros behind it
+    assert reader.warning is not None
+    assert "MB were never written" in reader.warning
+
+
+@pytest.mark.parametrize("count", [200_000])
+def test_empty_elements_are_not_stepped_over_for_ever(tmp_path: Path, count: int) -> None:
+    path = write_film(tmp_path / "film.mkv", noisy(10))
+    with path.open("ab") as file:
+        file.write(b"\xec\x80" * count)
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) == 10
+    assert reader.warning == "damaged in 1 place; frames may be missing or spoilt"
+    path = write_film(tmp_path / "film.avi", noisy(10))
+    with path.open("ab") as file:
+        file.write(b"RIFF\0\0\0\0" * count)
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) == 10
+
+
+def test_frames_that_cannot_be_held_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    """A GIF of 15,000 x 15,000 pixels in 40 bytes."""
+    size = (15_000).to_bytes(2, "little") * 2
+    frame = b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x4c\1\0"
+    path = tmp_path / "bomb.gif"
+    path.write_bytes(b"GIF89a" + size + b"\x80\0\0\0\0\0\xff\xff\xff" + 2 * frame + b";")
+    message = r"^bomb\.gif: frames of 15000 x 15000 pixels are too many \(at most 100 million\); make it smaller$"
+    with pytest.raises(MediaError, match=message):
+        VideoReader(path)
+
+
+def test_an_index_that_is_there_but_cannot_be_read(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", noisy(10))
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"moov") + 4
+    data[begin:] = bytes([0xAB]) * (len(data) - begin)
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match=r"^film\.mp4: its index \(moov\) cannot be read; it is damaged$"):
+        VideoReader(path)
+    path.write_bytes(data[: begin + 20])
+    with pytest.raises(MediaError, match="incomplete: it ends before its index"):
+        VideoReader(path)
+
+
+def test_other_video_tracks_are_said(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number, picture in enumerate(numbered(10)):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        assert len(list(reader.frames())) == 10
+    assert reader.notes == ["of its 2 video tracks only number 1 is analysed"]
+    assert reader.warning is None
+
+
+@pytest.mark.parametrize(("name", "value", "cropped"), [(0x54CC, 8, True), (0x54AA, 300, True), (0x54BB, 0, False)])
+@pytest.mark.parametrize("size_is_known", [True, False])
+def test_cropping_in_a_matroska_header(
+    tmp_path: Path, name: int, value: int, cropped: bool, size_is_known: bool
+) -> None:
+    def element(name: int, content: bytes, known: bool = True) -> bytes:
+        length = (len(content) | 1 << 56 if known else (1 << 57) - 1).to_bytes(8)
+        return name.to_bytes((name.bit_length() + 7) // 8) + length + content
+
+    video = element(0xE0, element(0xB0, b"\xa0") + element(name, value.to_bytes(2)))
+    tracks = element(0x1654AE6B, element(0xAE, element(0xD7, b"\1") + video))
+    path = tmp_path / "film.mkv"
+    segment = element(0x18538067, element(0xEC, bytes(50)) + tracks + bytes(100), size_is_known)
+    path.write_bytes(element(0x1A45DFA3, b"\x42\x82\x88matroska") + segment)
+    assert is_cropped(path) is cropped

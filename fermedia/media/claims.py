@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -231,8 +232,9 @@ class AviIndex:
         self._entries = stream.index_entries
         complete = _is_complete(path)  # else FFmpeg lists what it has read so far
         self.count = len(self._entries) if complete else 0
-        #: The same without the last ones, if those only repeat their predecessor.
-        self.pictures = max((n + 1 for n, entry in enumerate(self._entries) if entry.size), default=0) * complete
+        stamps = [entry.timestamp for entry in self._entries if entry.size] if complete else []
+        #: When the last of them ends, in ticks; those without content, which repeat it, do not count.
+        self.end = stamps[-1] + min((b - a for a, b in pairwise(stamps)), default=1) if stamps else 0
         self._next = 0
 
     def place(self, packet: Any) -> bool:

@@ -155,7 +155,7 @@ class VideoReader:
         """Choose the stream and decode its first frame, which tells the size and how it is turned."""
         self._stream = _video_stream(self._container, self.path)
         self._is_avi = self._container.format.name == "avi"
-        self._indexed = AviIndex(self._stream, self.path).pictures if self._is_avi else 0
+        self._indexed = AviIndex(self._stream, self.path).end if self._is_avi else 0
         self._base = self._stream.time_base or Fraction(1, 90000)
         self._rate = _rate(self._stream)
         context = self._stream.codec_context
@@ -180,7 +180,7 @@ class VideoReader:
         length, own = film_length(self._container, stream)
         start = max((stream.start_time or 0) * self._base - self._origin, Fraction(0))
         self._claimed_end = start + length if length and own else None
-        self._indexed_end = start + self._indexed / self._rate if self._indexed else None
+        self._indexed_end = start + self._indexed * self._base if self._indexed else None
         width, height = self._size or self._upright.size
         sound = next((s for s in self._container.streams.audio if s.codec_context), None)
         self.info = MediaInfo(

@@ -86,7 +86,10 @@ class Line(Generic[T]):
             return [first]
         if self._last - _BACK <= first <= self._last:
             if following is not None and self._last < following < self._expected + jump:
-                return [min(self._expected, (self._last + following) / 2)]
+                time = min(self._expected, (self._last + following) / 2)
+                if self._last - first > jump:
+                    self.strays.append(time)
+                return [time]
             return [self._expected]
         limit = first if first > self._last else self._last + jump
         for n, stamp in known:

@@ -111,7 +111,6 @@ def move_packet(packet: av.Packet, number: int, at: int, seconds: float) -> None
 def check_stray(result: Result) -> None:
     assert result.times == even(100)
     assert result.shown() == even(100)
-    assert heard_beeps(result.film) == pytest.approx([0, 1, 2, 3], abs=0.03)
     assert not result.totals.failures
     assert "1 time stamp was astray" in result.about["warning"]
     assert result.said.startswith("fermedia: a.")
@@ -121,13 +120,15 @@ def check_stray(result: Result) -> None:
 @pytest.mark.parametrize(("at", "seconds"), [(50, 9800.0), (50, 1.5), (98, 36_000.0)])
 def test_a_stray_stamp_moves_nothing_but_its_frame(tmp_path: Path, analysed: Any, at: int, seconds: float) -> None:
     film = write_beeps(tmp_path / "whole.mp4", numbered(100, (160, 120)), options={"bf": "0"})
-    check_stray(analysed(restamp(film, tmp_path / "a.mp4", lambda p, n: move_packet(p, n, at, seconds))))
+    result = analysed(restamp(film, tmp_path / "a.mp4", lambda p, n: move_packet(p, n, at, seconds)))
+    check_stray(result)
+    assert heard_beeps(result.film) == pytest.approx([0, 1, 2, 3], abs=0.03)
 
 
 @pytest.mark.parametrize(("number", "milliseconds"), [(50, 65_000), (30, 300), (98, 60_000)])
 def test_a_stray_stamp_in_matroska(tmp_path: Path, analysed: Any, number: int, milliseconds: int) -> None:
     pictures = numbered(100, (160, 120))
-    film = write_beeps(tmp_path / "a.mkv", pictures, options={"bf": "0"}, container_options=CLUSTERS)
+    film = write_film(tmp_path / "a.mkv", pictures, options={"bf": "0"}, container_options=CLUSTERS)
     move_cluster(film, 0, number, milliseconds)
     check_stray(analysed(film))
 

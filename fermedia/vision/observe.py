@@ -247,7 +247,7 @@ class _People:
         if seen.faces is None:
             return []
         cut, self._cut = self._cut, False
-        return self._tracker.update(seen.faces, time, seen.looks, cut)
+        return self._tracker.update(seen.faces, time, seen.looks, cut, may_stay=True)
 
 
 def _one_by_one(seen: deque[Seen]) -> Iterator[Seen]:

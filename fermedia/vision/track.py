@@ -37,6 +37,10 @@ _LOOK_ERROR, _LOOK_MOST = 0.25, 4.0
 #: Seconds over which a person's look is averaged.
 _LOOK_SPAN = 2.0
 
+#: Who stays over a cut: moved by less of a face width, grew by less (logarithm), and looks as before by this
+#: correlation at least.
+_STAYED, _STAYED_SIZE, _STAYED_LOOK = 0.15, 0.15, 0.92
+
 #: How unlikely (negative logarithm, per square face width) a pairing must be for a new person to be likelier.
 _NEW = 5.0
 
@@ -113,6 +117,13 @@ class _Track:
             cost += min(((1 - _alike(self.look, seen_as)) / _LOOK_ERROR) ** 2 / 2, _LOOK_MOST)
         return cost
 
+    def stayed(self, center: complex, size: float, seen_as: Looks | None) -> bool:
+        """Whether a face after a cut is where this person's was and looks as that did."""
+        if self.look is None or seen_as is None:
+            return False
+        near = abs(center - self.center) < _STAYED * self.size and abs(log(size / self.size)) < _STAYED_SIZE
+        return near and _alike(self.look, seen_as) >= _STAYED_LOOK
+
     def see(self, center: complex, size: float, seen_as: Looks | None, time: float, learn: bool) -> None:
         """Learn from a sighting: a Kalman filter's step, and where the face is alone its look."""
         expected, speed, (place, both, own) = self.at(time)
@@ -136,21 +147,31 @@ class Tracker:
         self._looked = float("-inf")
 
     def update(
-        self, faces: Sequence[Face], time: float, looks: Sequence[Looks] | None = None, cut: bool = False
+        self,
+        faces: Sequence[Face],
+        time: float,
+        looks: Sequence[Looks] | None = None,
+        cut: bool = False,
+        may_stay: bool = False,
     ) -> list[int]:
         """The ids of the faces of one frame, in their order; ``time`` in seconds must not fall.
 
         ``looks`` are the faces' (``look``), without which places alone decide. ``cut`` says that a new shot has begun
-        since the last frame: then everybody is new.
+        since the last frame: then everybody is new; or, if people ``may_stay``, whoever is not where somebody was
+        and looks as that one did. So people in the tiles of a meeting stay, whatever else the screen shows.
         """
         # However seldom frames are analysed, the persons of the last one are remembered.
         oldest = min(time - MEMORY, self._looked)
-        self._tracks = [] if cut else [track for track in self._tracks if track.seen >= oldest]
-        self._looked = time
+        before, self._looked = self._looked, time
         seen = [
             (complex(*face.box.center), face.box.area**0.5, looks[n] if looks is not None else None)
             for n, face in enumerate(faces)
         ]
+        if cut:
+            last = [track for track in self._tracks if may_stay and track.seen >= before]
+            self._tracks = [track for track in last if any(track.stayed(*sighting) for sighting in seen)]
+        else:
+            self._tracks = [track for track in self._tracks if track.seen >= oldest]
         # Each face takes a known person or one of as many new ones.
         costs = np.full((len(seen), len(self._tracks) + len(seen)), _NEW)
         for n, sighting in enumerate(seen):

@@ -191,3 +191,14 @@ def test_photos_count_by_size() -> None:
     assert number_by_size([face(0, width=30), face(0, width=50), face(0, width=40)]) == [2, 0, 1]
     assert number_by_size([face(0, width=30), face(9, width=30)]) == [0, 1]
     assert number_by_size([]) == []
+
+
+def test_in_a_meeting_who_stays_is_nobody_new() -> None:
+    """A panel opens and most of the screen changes: to the shot detector that is a cut."""
+    tracker = Tracker()
+    people = [person(0), person(1), person(2)]
+    assert tracker.update([face(100), face(300), face(500)], 0.0, people) == [0, 1, 2]
+    seen = tracker.update([face(100), face(301), face(500)], 0.04, [people[0], people[1], person(7)], True, True)
+    assert seen == [0, 1, 3]  # at the third one's place sits somebody else
+    assert tracker.update([face(200)], 0.08, [people[0]], True, True) == [4]  # the same one elsewhere is another shot
+    assert tracker.update([face(200)], 0.12, None, True, True) == [5]  # without looks, places say too little

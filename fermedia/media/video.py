@@ -87,8 +87,8 @@ class VideoReader:
     """A video file, open for decoding; a context manager.
 
     ``info`` says what the file claims. ``warning`` says what could not be read ("breaks off at 3.20 s of 10.00 s"),
-    None when all is well; ``notes`` say what was put right or left aside, one line each. Both are final when ``frames``
-    has ended. ``seams`` are where the file's clock begins anew, as far as the frames were read (``media.line``).
+    None when all is well; ``notes`` say what is left aside, and what was put right, one line each. Both are final when
+    ``frames`` has ended. ``seams`` are where the file's clock begins anew, as far as frames were read (``media.line``).
 
     All frames are shown in a picture of one ``size`` (width, height), by default the first one's: where others differ,
     they are fitted in, in the middle; their ``Picture.own`` keeps its shape. Once a frame was larger than that,
@@ -166,7 +166,7 @@ class VideoReader:
         self._sizes: set[tuple[int, int]] = set()
         self._line: Line[_Decoded] = Line(1 / self._rate, _ahead(pixels), start_time(self._container))
         self.seams = self._line.seams
-        self.notes: list[str] = []
+        self.notes = self._left_aside()
         self._lined = self._on_line()
         begun = next(self._lined, None)
         if begun is None:

@@ -242,7 +242,8 @@ class LongFilm:
         self._cut(plan, [_moment(record) for record in known["moments"]], staging / FOLDER)
         self._check_unchanged(plan)
         result.seconds += time.monotonic() - begun
-        notes = film.notes if film else []
+        with VideoReader(self._path) as reader:
+            notes = [*reader.notes, *(film.notes if film else [])]
         details = {"media": plain(info), "warning": "; ".join(notes) or None, "notes": notes, "spans": len(plan.spans)}
         self._engine.complete(result, staging, self._task.place, details)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,14 +1,21 @@
-"""What a process asks of the machine it runs on: processors, memory, and turns at them."""
+"""What a process asks of the machine it runs on: processors, memory, and turns at them.
+
+What a system does not have, such as threads bound to processors, is left undone there.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from threading import get_native_id
+
+from fermedia import cgroups
 
 #: glibc's name for how many heaps there may be, and how many suffice: with them no run was slower.
 _M_ARENA_MAX, _HEAPS = -8, 2
@@ -20,7 +27,29 @@ _kept: int | None = None
 def cores() -> int:
     """How many processors this process may use."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = min(there, _quota() or there)
     return there if _kept is None else min(there, _kept)
+
+
+@cache
+def _quota() -> int | None:
+    """How many processors the control groups leave this process, None if they say nothing: asked once.
+
+    A part of one counts as one, so that nothing is left unused.
+    """
+    quota = cgroups.processors()
+    return None if quota is None else max(1, math.ceil(quota))
+
+
+def free_memory() -> int:
+    """Bytes that this process and its children may still take: of the machine's, and of its control groups'.
+
+    What files that were read are kept in counts as free.
+    """
+    import psutil
+
+    limits = [psutil.virtual_memory().available, cgroups.memory()]
+    return max(0, min(limit for limit in limits if limit is not None))
 
 
 def keep_to(count: int) -> None:
@@ -51,8 +80,9 @@ def share_heaps() -> None:
 
 
 def _ask_glibc(function: str, *arguments: int) -> None:
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None)[function](*arguments)
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None)[function](*arguments)
 
 
 def take_long_turns() -> None:
@@ -61,7 +91,7 @@ def take_long_turns() -> None:
     For a process whose answers nobody waits for one by one. It stays as it is where somebody has chosen otherwise.
     """
     with suppress(AttributeError, OSError):  # another system, or it forbids that
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+        if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
@@ -80,7 +110,7 @@ def busy_pool(threads: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
         with suppress(OSError):
             if nice and sys.platform == "linux":  # elsewhere it would be the whole process
                 os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + nice)
-            if places:
+            if places and hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, {places.pop()})
 
     return ThreadPoolExecutor(threads, name, initializer=begin)

@@ -20,12 +20,11 @@ from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from fermedia.errors import FermediaError, WorkerError
-from fermedia.machine import cores, keep_to, share_heaps
+from fermedia.machine import cores, free_memory, keep_to, share_heaps
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
@@ -56,19 +55,6 @@ def fitting(items: int) -> int:
     """
     count = max(cores() // 2, min(cores(), items))
     return max(1, min(count, free_memory() // WORKER_MEMORY))
-
-
-def free_memory() -> int:
-    """Bytes that this process and its children may still take: of the machine's, and of its control group's."""
-    found = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    try:
-        rows = Path("/proc/meminfo").read_text().splitlines()
-        found = [int(row.split()[1]) * 1024 for row in rows if row.startswith("MemAvailable:")] or found
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such files, or no limit
-        pass
-    return max(0, min(found))
 
 
 def _as_it_fits(

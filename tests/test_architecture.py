@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fermedia"
 
 #: A module may import from its own floor's row and from the rows above it here.
 FLOORS = (
-    {"types", "columns", "errors", "options", "flags", "files", "pictures", "machine", "cgroups", "threads"},
+    {"types", "columns", "errors", "options", "flags", "files", "pictures", "machine", "cgroups", "names", "threads"},
     {"media", "vision"},
     {"outputs"},
     {"runs", "training"},

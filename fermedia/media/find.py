@@ -13,6 +13,7 @@ from typing import Literal
 
 from fermedia.errors import UsageError
 from fermedia.files import shown
+from fermedia.names import reachable
 from fermedia.types import MediaItem
 
 #: Suffixes of files that are taken from folders: what FFmpeg and Pillow open. A GIF is a video if it moves.
@@ -63,7 +64,7 @@ def find_items(inputs: Sequence[Path], exclude: Path | None = None, sequences: b
 
     Raises UsageError for an input that does not exist or lies inside ``exclude``, and where nothing is found.
     """
-    finder = _Finder(None if exclude is None else Path(os.path.realpath(exclude)))
+    finder = _Finder(None if exclude is None else Path(os.path.realpath(reachable(exclude))))
     for path in inputs:
         finder.add_input(path)
     left_out = _left_out(finder.left_out)
@@ -103,10 +104,12 @@ class _Finder:
         self.found: list[_Found] = []
         self.left_out: dict[str, list[str]] = {}  # names by the reason
         self._exclude = exclude
+        self._inside = None if exclude is None else os.path.join(exclude, "")
         self._photos: dict[str, _Found] = {}  # by their folder's real path
         self._seen: set[str] = set()  # real paths of files and folders
 
     def add_input(self, path: Path) -> None:
+        path = reachable(path)
         if not path.exists():
             raise UsageError(f"{shown(path, whole=True)}: no such file or folder")
         real = Path(os.path.realpath(path))
@@ -129,7 +132,7 @@ class _Finder:
             return
         folders = []
         for entry in _listing(folder, is_input=below == PurePosixPath()):
-            path = folder / entry.name
+            path = reachable(folder / entry.name)
             if reason := _reason_against(path, entry):
                 if not self._is_excluded(os.path.join(real, entry.name)):
                     self.left_out.setdefault(reason, []).append((below / entry.name).as_posix())
@@ -156,7 +159,7 @@ class _Finder:
         self._photos[folder].files.append(path)
 
     def _is_excluded(self, real: str) -> bool:
-        return self._exclude is not None and f"{real}/".startswith(f"{self._exclude}/")
+        return self._inside is not None and os.path.join(real, "").startswith(self._inside)
 
     def _is_new(self, real: str) -> bool:
         if real in self._seen:

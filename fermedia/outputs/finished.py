@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from fermedia.errors import DataError
+from fermedia.names import portable, reachable
 from fermedia.outputs.segments import segments
 from fermedia.outputs.timeline import read_timeline
 
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
 #: The file that says that a folder is an item's.
 DESCRIPTION = "item.json"
 
+#: The folder of the items in that of the results, and how many characters the paths below an item's may have.
+ITEMS, BELOW = "items", 300
+
 #: What is taken from it, of whatever item.
 _USED: dict[str, type] = {"source": str, "kind": str, "options": dict, "failures": list, "fermedia": str}
 _USED |= dict.fromkeys(("frames", "frames_analysed", "frames_with_face"), int)
+
+
+def place(results: Path, key: str) -> Path:
+    """Where the outputs of the item ``key`` are, in a folder of results: its key, in names that all systems allow."""
+    return reachable(results.joinpath(ITEMS, *map(portable, PurePosixPath(key).parts)), BELOW)
 
 
 @dataclass(frozen=True)

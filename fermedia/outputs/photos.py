@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ import numpy as np
 
 from fermedia.errors import MediaError
 from fermedia.files import shown, whole_file
+from fermedia.names import fitting, portable
 from fermedia.outputs.drawing import overlay
 from fermedia.outputs.patches import Patch, blend_rgb
 from fermedia.types import Frame, Observation
@@ -27,9 +27,6 @@ _JPEG = [
 
 #: libjpeg's JPEG_MAX_DIMENSION. What is longer becomes a PNG.
 _LONGEST = 65_500
-
-#: Bytes of a file's name on all common file systems (NAME_MAX).
-_MOST_BYTES = 255
 
 
 class PhotoWriter:
@@ -80,7 +77,8 @@ class FreeNames:
 
     ``a.jpg`` stays ``a.jpg``, ``a.heic`` becomes ``a.heic.jpg``, and a panorama too long for JPEG ``a.jpg.png``. Should
     that name be taken by another picture of the folder (capitals make no difference, so that the folder can be copied
-    anywhere), it becomes ``a.heic.2.jpg``. A name that would be too long for a file system loses its end.
+    anywhere), it becomes ``a.heic.2.jpg``. What some system does not allow in a name is replaced (``names.portable``).
+    A name that would be too long for a file system loses its end.
     """
 
     def __init__(self) -> None:
@@ -88,20 +86,12 @@ class FreeNames:
 
     def annotated(self, name: str, width: int, height: int) -> str:
         """The name for the next picture, which is called ``name`` and has this size in pixels."""
-        stem, suffix = name, ".png" if max(width, height) > _LONGEST else ".jpg"
-        if suffix == ".jpg" and name.lower().endswith((".jpg", ".jpeg")):
-            stem, suffix = name[: name.rindex(".")], name[name.rindex(".") :]
-        free, count = _fitting(stem, suffix), 1
+        stem, suffix = portable(name), ".png" if max(width, height) > _LONGEST else ".jpg"
+        if suffix == ".jpg" and stem.lower().endswith((".jpg", ".jpeg")):
+            stem, suffix = stem[: stem.rindex(".")], stem[stem.rindex(".") :]
+        free, count = fitting(stem, suffix), 1
         while free.lower() in self._taken:
             count += 1
-            free = _fitting(stem, f".{count}{suffix}")
+            free = fitting(stem, f".{count}{suffix}")
         self._taken.add(free.lower())
         return free
-
-
-def _fitting(stem: str, suffix: str) -> str:
-    """A name of at most ``_MOST_BYTES``; of ``stem`` as many whole characters as there is room for."""
-    room = _MOST_BYTES - len(os.fsencode(suffix))
-    while len(os.fsencode(stem)) > room:
-        stem = stem[:-1]
-    return stem + suffix

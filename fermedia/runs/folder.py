@@ -31,7 +31,7 @@ from fermedia.columns import CONDITIONS, DICTIONARY_COLUMNS, FAILURES, PARTICIPA
 from fermedia.errors import UsageError
 from fermedia.files import shown, whole_file, write_csv, write_json
 from fermedia.outputs.cells import cell
-from fermedia.outputs.finished import DESCRIPTION
+from fermedia.outputs.finished import BELOW, DESCRIPTION, place
 from fermedia.outputs.groups import Participants
 from fermedia.outputs.summary import read_summary
 from fermedia.runs.ledger import LEDGER, Ledger, Outcome
@@ -74,7 +74,7 @@ class RunFolder:
 
     def place(self, key: str) -> Path:
         """Where an item's outputs are once they are complete."""
-        return self.path / "items" / key
+        return place(self.path, key)
 
     @property
     def staging(self) -> Path:

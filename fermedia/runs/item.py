@@ -219,6 +219,7 @@ class Engine:
 
     def _describe(self, path: Path, result: ItemResult, details: dict[str, Any]) -> None:
         record = {
+            "key": str(result.item.key),
             "source": str(result.item.path),
             "kind": result.item.kind,
             "frames": result.frames,

@@ -9,7 +9,7 @@ from typing import Any
 
 from fermedia.errors import DataError, UsageError
 from fermedia.files import shown
-from fermedia.outputs.finished import read_description
+from fermedia.outputs.finished import place, read_description
 from fermedia.runs.ledger import LEDGER, Ledger
 
 
@@ -46,7 +46,7 @@ def finished(out: Path) -> list[str]:
 def results(out: Path) -> Iterator[Result]:
     """The finished items of a run, one after another. Raises UsageError if the folder holds no results, or not all."""
     for key in finished(out):
-        folder = out / "items" / key
+        folder = place(out, key)
         try:
             about = read_description(folder)
         except DataError as error:

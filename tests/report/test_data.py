@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fermedia.outputs.finished import FinishedItem
+from fermedia.outputs.finished import FinishedItem, place
 from fermedia.outputs.previews import MOST_FACES, FilmPreviews, read_previews
 from fermedia.outputs.report import curves
 from fermedia.outputs.report.curves import ABSENT, JUDGED, SEEN, Grid, face_runs, film_grid
@@ -64,7 +64,7 @@ def test_long_films_have_larger_cells(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_previews_show_the_strongest_moments_of_the_steady_timeline(made: Made) -> None:
-    folder = made.results / "items" / NAMED
+    folder = place(made.results, NAMED)
     steady = steady_timeline(read_timeline(folder / "timeline.csv"), 0.5)
     faces = [p for p in read_previews(folder) if p.emotion]
     strongest = steady.groupby(["face_id", "emotion"])[list(EMOTIONS)].max()

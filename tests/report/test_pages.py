@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fermedia.outputs.finished import place
 from fermedia.outputs.groups import Participants
 from fermedia.outputs.report.batch import write_report
 from fermedia.outputs.summary import read_summary
@@ -23,7 +24,7 @@ SHARE = re.compile(r"([\d.]+)\s*%")
 
 
 def film_page(made: Made) -> Path:
-    return made.results / "items" / NAMED / "report.html"
+    return place(made.results, NAMED) / "report.html"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -254,7 +255,7 @@ def test_a_film_without_a_face_says_so(made: Made, browser: Browser) -> None:
 
 
 def test_without_an_annotated_film_the_timeline_works_alone(made: Made, browser: Browser) -> None:
-    page = browser.open(made.tables / "items" / NAMED / "report.html", above=2)
+    page = browser.open(place(made.tables, NAMED) / "report.html", above=2)
     assert page.locator("video").count() == 0
     assert "--no-video" in page.locator(".still").inner_text()
     slider = page.get_by_role("slider", name="Time in the film")
@@ -375,7 +376,7 @@ def test_the_pages_are_made_again_from_the_tables_alone(made: Made, browser: Bro
     )
     assert "3 pages made again" in done.stderr
     assert {p.relative_to(copy) for p in copy.rglob("report*") if p.is_file()} == set(before)
-    for path, above in ((copy / "items" / NAMED, 2), (copy / "items/class #1/photos", 3)):
+    for path, above in ((place(copy, NAMED), 2), (copy / "items/class #1/photos", 3)):
         assert browser.open(path / "report.html", above=above).locator("img").count() == 0
 
 

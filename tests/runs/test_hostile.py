@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import mmap
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image as PIL
 
+from fermedia.names import portable
 from fermedia.options import AnalyzeOptions
 from fermedia.outputs.cells import cell
 from fermedia.runs.agenda import Task
@@ -24,6 +26,7 @@ from fermedia.runs.progress import Progress
 from fermedia.runs.source import Source
 from tests.films import astronaut, numbered, write_film
 from tests.runs.forks import Forks
+from tests.systems import needs_any_name, needs_links, needs_proc
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_a_full_disk_stops_the_run_which_goes_on_when_there_is_room(forks: Forks
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
 def test_a_disk_that_is_full_from_the_beginning(forks: Forks, films: Path, disk: Path, pages: int) -> None:
     out = disk / "out"
-    (disk / "filler").write_bytes(bytes(65536 - pages * os.sysconf("SC_PAGE_SIZE")))
+    (disk / "filler").write_bytes(bytes(65536 - pages * mmap.PAGESIZE))
     status, said = forks.run("analyze", films, "--out", out, "--quiet")
     assert status == 1
     assert len(said.splitlines()) == 1
@@ -122,6 +125,7 @@ os.write = write
     assert items(out) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
 
 
+@needs_proc
 def test_a_folder_that_cannot_be_made(forks: Forks, films: Path) -> None:
     status, said = forks.run("analyze", films, "--out", "/proc/fermedia")
     assert status == 2
@@ -245,6 +249,7 @@ NAMES = (
 )
 
 
+@needs_any_name
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_names_of_every_kind(forks: Forks, tmp_path: Path, workers: str) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -261,7 +266,7 @@ def test_names_of_every_kind(forks: Forks, tmp_path: Path, workers: str) -> None
     assert status == 3
     assert "Traceback" not in said
     made = {os.fsencode(path.name) for path in (out / "items").iterdir()}
-    assert made == {*NAMES, b"photos"}
+    assert made == {*(os.fsencode(portable(os.fsdecode(name))) for name in NAMES), b"photos"}
     found = items(out)
     assert len(found) == len(NAMES) + 1
     # To pandas and pathlib the names are what they were, as far as they are text; to a spreadsheet no formula.
@@ -299,6 +304,7 @@ def test_other_cells_stay(name: str) -> None:
     assert cell(name) == name
 
 
+@needs_links
 def test_a_link_to_its_own_parent_and_results_among_the_inputs(forks: Forks, films: Path) -> None:
     (films / "sub").mkdir()
     (films / "sub" / "up").symlink_to(films, target_is_directory=True)

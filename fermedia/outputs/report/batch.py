@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fermedia.columns import SUMMARY_COLUMNS
 from fermedia.errors import DataError
 from fermedia.outputs.cells import cell
-from fermedia.outputs.finished import DESCRIPTION, FinishedItem, read_description
+from fermedia.outputs.finished import DESCRIPTION, ITEMS, FinishedItem, read_description
 from fermedia.outputs.previews import FOLDER as PREVIEWS
 from fermedia.outputs.previews import read_previews
 from fermedia.outputs.report.item import records, write_item_page
@@ -42,12 +43,13 @@ def write_report(folder: Path, items: bool = True) -> int:
     for row in records(summary):
         by_item.setdefault(row["item"], []).append(row)
     rows = []
-    for place in _places(folder / "items"):
-        key = place.relative_to(folder / "items").as_posix()
+    for place in _places(folder / ITEMS):
+        way = place.relative_to(folder).as_posix()
+        key = _key(place) or way.removeprefix(f"{ITEMS}/")
         if found := by_item.get(cell(key)):  # else it is outdated
             if items or not is_current(place):
                 write_item_page(FinishedItem(place), key)
-            rows.append(_row(place, key, found))
+            rows.append(_row(place, way, key, found))
     run = _run(folder / "run.json")
     failures = _table(folder / "failures.csv")
     data = {
@@ -66,7 +68,7 @@ def write_report(folder: Path, items: bool = True) -> int:
     return len(rows)
 
 
-def _row(place: Path, key: str, summary: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(place: Path, way: str, key: str, summary: list[dict[str, Any]]) -> dict[str, Any]:
     about = read_description(place)
     whole = next((row for row in summary if row["face_id"] == ALL_FACES), None)
     if whole is None:
@@ -77,8 +79,8 @@ def _row(place: Path, key: str, summary: list[dict[str, Any]]) -> dict[str, Any]
     return {
         "key": key,
         "kind": about["kind"],
-        "href": url(f"items/{key}/{PAGE}"),
-        "thumb": url(f"items/{key}/{PREVIEWS}/{preview}") if preview else None,
+        "href": url(f"{way}/{PAGE}"),
+        "thumb": url(f"{way}/{PREVIEWS}/{preview}") if preview else None,
         "length": None if photos or about["end"] is None else max(about["end"] - begin, 0.0),
         "frames": about["frames_analysed"],
         "seen": about["frames_with_face"],
@@ -100,6 +102,14 @@ def _places(folder: Path) -> Iterator[Path]:
             yield path
         else:
             yield from _places(path)
+
+
+def _key(place: Path) -> str | None:
+    """What the item in a folder is called; None where it does not say so."""
+    with suppress(DataError):
+        key = read_description(place).get("key")
+        return key if isinstance(key, str) else None
+    return None
 
 
 def _run(path: Path) -> dict[str, Any]:

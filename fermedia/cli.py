@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from dataclasses import fields
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -330,6 +331,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if sys.stderr is None:  # the caller closed it, and the next file would get its number and what libraries say there
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):  # into a file Windows writes few characters, and names may have others
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = cli(standalone_mode=False)
     except click.ClickException as error:

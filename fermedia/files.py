@@ -7,12 +7,19 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fermedia.errors import ModelError
+from fermedia.names import EXTENDED
+
+#: Windows' numbers for "another program has it open", and seconds for which that is waited for: virus scanners and
+#: indexers look at what is new for a moment.
+_IN_USE, _PATIENCE = (5, 32, 33), 3.0
 
 
 def models_dir() -> Path:
@@ -40,15 +47,50 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        patiently(partial(temporary.replace, path), path)
     finally:
-        temporary.unlink(missing_ok=True)
+        patiently(partial(temporary.unlink, missing_ok=True), path)
+
+
+def patiently(change: Callable[[], object], path: Path) -> None:
+    """Move or remove a file, or a folder, again and again while Windows says that another program has it open.
+
+    ``path`` is what the user knows it by. Raises OSError, whose ``strerror`` says so if it stays open.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            change()
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+            if time.monotonic() >= until:
+                what = f"{shown(path)} is open in another program, or may not be changed; close it there"
+                raise PermissionError(error.errno, what) from error
+        time.sleep(0.05)
+
+
+def sync(path: str | Path) -> None:
+    """Have the content of a file, or the names in a folder, on the disk before anything else. Raises OSError."""
+    is_folder = os.path.isdir(path)
+    try:
+        # Windows asks for a file that may be written.
+        file = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    except PermissionError:
+        if is_folder:  # Windows opens none, and writes names down by itself
+            return
+        raise
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON file for people and programs, whole or not at all."""
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -72,7 +114,7 @@ def counted(n: int, thing: str) -> str:
 
 def shown(path: Path, whole: bool = False) -> str:
     """A file's name (or whole path) for a message: on one line and printable, whatever bytes it has."""
-    return printable(str(path) if whole else path.name or str(path))
+    return printable(str(path).removeprefix(EXTENDED) if whole else path.name or str(path))
 
 
 def printable(text: str) -> str:

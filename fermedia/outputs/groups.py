@@ -35,8 +35,9 @@ class Participants:
     def read(cls, path: Path) -> Participants:
         """From a CSV file with the columns item, participant, condition, and face_id where wanted.
 
-        ``item`` is what summary.csv calls it; ``face_id`` a face of it, or "all", or empty for all. Columns may be
-        parted by commas, semicolons or tabs. Raises UsageError, which says what is wrong and in which row.
+        ``item`` is what summary.csv calls it, with backslashes if wanted; ``face_id`` a face of it, or "all", or empty
+        for all. Columns may be parted by commas, semicolons or tabs. Raises UsageError, which says what is wrong and in
+        which row.
         """
         import pandas as pd
 
@@ -68,10 +69,11 @@ class Participants:
         are means over its participants, each counting once, with Student's t interval of 95 %: it assumes that the
         participants are independent of each other. Faces that were never judged say nothing.
         """
-        wanted = self.table.assign(item=self.table["item"].map(_plain))
+        items = set(summary["item"].map(_plain))
+        wanted = self.table.assign(item=[_named(item, items) for item in self.table["item"]])
         found = wanted.merge(summary.assign(item=summary["item"].map(_plain)), on=["item", "face_id"], how="left")
         unknown = found.loc[found["frames"].isna(), ["item", "face_id"]]
-        left_out = sorted(set(summary["item"].map(_plain)) - set(wanted["item"]))
+        left_out = sorted(items - set(wanted["item"]))
         participants = _participants(found.dropna(subset=["emotion"]))
         return participants, _conditions(participants), self._complaint(unknown, left_out)
 
@@ -159,6 +161,12 @@ def _conditions(participants: pd.DataFrame) -> pd.DataFrame:
 def _plain(item: str) -> str:
     """An item's name without what makes it safe in a cell, or what a shell adds."""
     return item.removeprefix("./").rstrip("/")
+
+
+def _named(item: str, items: set[str]) -> str:
+    """What an item is called that somebody may have named with the strokes of Windows' paths."""
+    name, turned = _plain(item), _plain(item.replace("\\", "/"))
+    return turned if turned in items and name not in items else name
 
 
 def _few(names: list[str]) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ import av
 import numpy as np
 
 from fermedia.errors import MediaError
-from fermedia.files import shown
+from fermedia.files import patiently, shown
 from fermedia.media.video import VideoPicture, open_container
 from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
@@ -356,11 +357,13 @@ class FilmWriter:
             raise MediaError(f"{shown(self.path)}: {count} frames arrived of {self._written}", "write")
 
     def _discard(self) -> None:
-        """Leave no file. It goes first: closing is quick then, for there is nothing to move the index in."""
-        self.path.unlink(missing_ok=True)
+        """Leave no file. Where an open one can go it goes first: closing is quick then, with no index to be moved."""
+        with suppress(PermissionError):  # Windows keeps it until it is closed
+            self.path.unlink(missing_ok=True)
         film, self._film = self._film, None
         if film is not None:
             _abandon(film)
+        patiently(partial(self.path.unlink, missing_ok=True), self.path)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

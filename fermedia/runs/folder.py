@@ -4,6 +4,7 @@
 
     DIR/items/<key>/...      an item's outputs, moved there by one rename when they are complete and on the disk
     DIR/ledger.jsonl         what is done (``runs.ledger``)
+    DIR/.lock                held by the run that writes here (``runs.lock``)
     DIR/summary.csv          of all finished items
     DIR/participants.csv     means of people, DIR/conditions.csv of conditions, if somebody said who is who
     DIR/failures.csv         what could not be done
@@ -24,17 +25,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from fermedia.columns import CONDITIONS, DICTIONARY_COLUMNS, FAILURES, PARTICIPANTS, SUMMARY_COLUMNS, dictionary
 from fermedia.errors import UsageError
-from fermedia.files import shown, whole_file, write_csv, write_json
+from fermedia.files import patiently, shown, sync, whole_file, write_csv, write_json
+from fermedia.names import reachable
 from fermedia.outputs.cells import cell
 from fermedia.outputs.finished import BELOW, DESCRIPTION, place
 from fermedia.outputs.groups import Participants
 from fermedia.outputs.summary import read_summary
 from fermedia.runs.ledger import LEDGER, Ledger, Outcome
+from fermedia.runs.lock import LOCK
 
 RUN = "run.json"
 _WORKING, _SPANS = ".working-", ".spans"
@@ -58,7 +62,7 @@ class RunFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise UsageError(f"--out {where}: is a file; name a folder")
             self.path.mkdir(parents=True, exist_ok=True)
-            if any(self.path.iterdir()) and not (self.path / LEDGER).is_file():
+            if any(path.name != LOCK for path in self.path.iterdir()) and not (self.path / LEDGER).is_file():
                 raise UsageError(f"--out {where}: holds other things; name a new or empty folder")
             self.ledger = Ledger.open(self.path)
             self._clean()
@@ -80,12 +84,12 @@ class RunFolder:
     def staging(self) -> Path:
         """Where outputs are made, on the file system of their place; gone when the run ends."""
         if self._staging is None:
-            self._staging = Path(tempfile.mkdtemp(dir=self.path, prefix=_WORKING))
+            self._staging = Path(tempfile.mkdtemp(dir=reachable(self.path, BELOW), prefix=_WORKING))
         return self._staging
 
     def spans(self, key: str) -> Path:
         """Where the finished spans of a long film wait for the others, from run to run."""
-        return self.path / _SPANS / hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
+        return reachable(self.path, BELOW) / _SPANS / hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
 
     def forget_spans(self) -> None:
         """They are of other settings, or all films are finished."""
@@ -121,7 +125,7 @@ class RunFolder:
         paths = [self.path / f"{table.name}.csv" for table in (PARTICIPANTS, CONDITIONS)]
         if participants is None:
             for path in paths:
-                path.unlink(missing_ok=True)
+                patiently(partial(path.unlink, missing_ok=True), path)
             return None
         *tables, complaint = participants.compare(read_summary(self.path / "summary.csv"))
         for path, table in zip(paths, tables, strict=True):
@@ -138,7 +142,7 @@ class RunFolder:
             if path.name.startswith(_WORKING):
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name.startswith(".fermedia-") and path.is_file():  # of files.whole_file
-                path.unlink()
+                patiently(partial(path.unlink, missing_ok=True), path)
 
 
 def outputs(folder: Path) -> dict[str, int]:
@@ -155,24 +159,16 @@ def put(staging: Path, place: Path) -> None:
     """
     for inside, _, names in os.walk(staging):
         for name in names:
-            _sync(os.path.join(inside, name))
-        _sync(inside)
+            sync(os.path.join(inside, name))
+        sync(inside)
     new = [folder for folder in place.parents if not folder.exists()]
     place.parent.mkdir(parents=True, exist_ok=True)
     old = staging.with_name(staging.name + ".old")
     if place.exists():
         if not (place / DESCRIPTION).is_file():
             raise FileExistsError(errno.EEXIST, "something else is in the place of its results", str(place))
-        place.replace(old)
-    staging.replace(place)
+        patiently(partial(place.replace, old), place)
+    patiently(partial(staging.replace, place), place)
     for folder in (place.parent, *(made.parent for made in new)):
-        _sync(folder)
+        sync(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: str | Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

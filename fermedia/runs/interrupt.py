@@ -78,7 +78,8 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         os.close(reader)
 
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    if sys.platform != "win32":  # there the bytes are written whatever the pipe is like
+        os.set_blocking(writer, False)
     # What the caller's shell ignores stays ignored, as for jobs in the background.
     before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -100,6 +101,36 @@ def ended_promptly(status: int, how: str, seconds: float = 1.5) -> Iterator[None
         os.close(writer)
         if terminal is not None:
             os.close(terminal)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started within hear neither SIGINT nor SIGTERM, until they ask for them.
+
+    Ctrl-C in a terminal goes to all processes there, and so does what a cluster's scheduler sends. It is the driver's
+    to end its workers.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        ignore = ctypes.windll.kernel32.SetConsoleCtrlHandler  # of no handler: Ctrl-C, by this process and its children
+        ignore(None, True)
+        try:
+            yield
+        finally:
+            ignore(None, False)
+    elif hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import resource_tracker
+
+        # The first start would begin the tracker, which lets the signals through again.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        yield
 
 
 def _opened_again(descriptor: int) -> int | None:

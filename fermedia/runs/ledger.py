@@ -2,7 +2,7 @@
 
 ``ledger.jsonl`` has a row of JSON per event and is only ever added to, each row by one write that is on the disk
 before the next step. A row ends with a checksum: one that was cut off by a crash is passed over, and what it would
-have said is done again. One process writes; any other may read meanwhile.
+have said is done again. One process writes (``runs.lock``); any other may read meanwhile.
 
 The rows, by their ``row``:
 
@@ -16,10 +16,8 @@ The rows, by their ``row``:
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -28,18 +26,19 @@ from typing import Any, Self
 
 from fermedia.errors import OutputError, UsageError
 from fermedia.files import printable, shown
+from fermedia.runs.lock import FolderLock
 from fermedia.runs.source import Source
 
 LEDGER = "ledger.jsonl"
+
+#: Windows takes what is written for text else, and changes the ends of its lines.
+_BINARY = getattr(os, "O_BINARY", 0)
 
 #: What stands between a row's JSON and its checksum.
 _CHECK = ', "crc32": "'
 
 #: Seconds for which a run waits for the lock: ``fermedia status`` holds it for a moment.
 _PATIENCE = 0.5
-
-#: What a file system says that has no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,7 @@ class Ledger:
         self.left = 0
         self.ended: str | None = None
         self._file: int | None = None
+        self._lock: FolderLock | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Ledger:
@@ -127,11 +127,12 @@ class Ledger:
         On a file system without locks nothing guards against two runs at once.
         """
         ledger = cls(folder)
-        ledger._file = os.open(ledger.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        ledger._lock = FolderLock.take(folder, _PATIENCE)
+        if ledger._lock is None:
+            where = shown(folder, whole=True)
+            raise UsageError(f"--out {where}: another run is writing into it; wait for it, or name another folder")
         try:
-            if not _lock(ledger._file, fcntl.LOCK_EX, _PATIENCE):
-                where = shown(folder, whole=True)
-                raise UsageError(f"--out {where}: another run is writing into it; wait for it, or name another folder")
+            ledger._file = os.open(ledger.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
             for row in _rows(ledger.path.read_bytes()):
                 ledger._take(row)
         except BaseException:
@@ -144,6 +145,9 @@ class Ledger:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -178,8 +182,10 @@ class Ledger:
     def _add(self, *rows: dict[str, Any]) -> None:
         assert self._file is not None, "opened for adding"
         # Whatever a crash or a full disk left of a row stays a row of its own.
-        size = os.fstat(self._file).st_size
-        torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        torn = False
+        if os.fstat(self._file).st_size > 0:
+            os.lseek(self._file, -1, os.SEEK_END)
+            torn = os.read(self._file, 1) != b"\n"
         content = b"\n" * torn + b"".join(map(_line, rows))
         try:
             if os.write(self._file, content) != len(content):
@@ -215,15 +221,6 @@ class Ledger:
             self.ended = row["state"]
 
 
-def is_being_written(folder: Path) -> bool:
-    """Whether a run is going on in ``folder``, by this process or another. Raises OSError if there is no ledger."""
-    file = os.open(folder / LEDGER, os.O_RDONLY)
-    try:
-        return not _lock(file, fcntl.LOCK_SH, 0)
-    finally:
-        os.close(file)
-
-
 def _line(row: dict[str, Any]) -> bytes:
     text = json.dumps(row)
     return f'{text[:-1]}{_CHECK}{zlib.crc32(text.encode()):08x}"}}\n'.encode()
@@ -235,20 +232,3 @@ def _rows(content: bytes) -> Iterator[dict[str, Any]]:
         text += "}"
         if found and check == f'{zlib.crc32(text.encode()):08x}"}}':
             yield json.loads(text)
-
-
-def _lock(file: int, kind: int, patience: float) -> bool:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.02)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            return True
-        else:
-            return True

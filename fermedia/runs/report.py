@@ -7,7 +7,8 @@ from pathlib import Path
 from fermedia.errors import OutputError, UsageError
 from fermedia.files import shown
 from fermedia.outputs.report.batch import write_report
-from fermedia.runs.ledger import LEDGER, is_being_written
+from fermedia.runs.ledger import LEDGER
+from fermedia.runs.lock import is_held
 
 
 def remake(folder: Path) -> int:
@@ -18,7 +19,7 @@ def remake(folder: Path) -> int:
     """
     where = shown(folder, whole=True)
     try:
-        if (folder / LEDGER).exists() and is_being_written(folder):
+        if (folder / LEDGER).exists() and is_held(folder):
             raise UsageError(f"{where}: a run is writing into it, and makes the pages itself at its end")
         if not (folder / "summary.csv").is_file():
             raise UsageError(f"{where}: holds no results of fermedia; there is no summary.csv")

@@ -16,7 +16,6 @@ A film that cannot be read in parts that fit together, as a damaged one, is done
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from fermedia.errors import MediaError
-from fermedia.files import shown, whole_file, write_json
+from fermedia.files import shown, sync, whole_file, write_json
 from fermedia.machine import give_back_memory
 from fermedia.media.spans import FilmIndex, SeamError, SpanReader
 from fermedia.media.video import VideoReader
@@ -215,13 +214,13 @@ class LongFilm:
                 for frame, seen in zip(frames, found, strict=True):
                     film.write(frame, seen)
                     on_frames(None, self._share)
-            _sync(path)
+            sync(path)
         self._check_unchanged(plan)
         write_json(self._drawn(span), {"seconds": time.monotonic() - begun})
 
     def _join(self, plan: Plan, result: ItemResult) -> None:
         begun = time.monotonic()
-        known = json.loads((self._folder / "followed.json").read_text())
+        known = json.loads((self._folder / "followed.json").read_text(encoding="utf-8"))
         for name in _KNOWN:
             setattr(result, name, known[name])
         staging, options, info = self._task.staging, self._options, self._info()
@@ -234,7 +233,7 @@ class LongFilm:
             film = JoinedFilm(staging / "annotated.mp4", self._path, info, options.start, options.end)
             with film:
                 film.join([self._file("film", n) for n in spans], known["duration"])
-            result.seconds += sum(json.loads(self._drawn(n).read_text())["seconds"] for n in spans)
+            result.seconds += sum(json.loads(self._drawn(n).read_text(encoding="utf-8"))["seconds"] for n in spans)
             give_back_memory()
             if film.warning:
                 text = f"{shown(self._path)}: {film.warning}"
@@ -335,8 +334,3 @@ def _together(index: FilmIndex, numbers: Sequence[int]) -> Iterator[list[int]]:
 def _moment(record: dict[str, Any]) -> Moment:
     box = record["box"]
     return Moment(**record | {"box": box and Box(**box)})
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

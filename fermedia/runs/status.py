@@ -8,7 +8,8 @@ from typing import Any
 
 from fermedia.errors import UsageError
 from fermedia.files import shown
-from fermedia.runs.ledger import LEDGER, Failure, Ledger, is_being_written
+from fermedia.runs.ledger import LEDGER, Failure, Ledger
+from fermedia.runs.lock import is_held
 from fermedia.runs.settings import in_flags
 
 
@@ -67,9 +68,9 @@ def read_status(folder: Path) -> Status:
     where = shown(folder, whole=True)
     try:
         # A run may begin or end between the two: then look again.
-        running = is_being_written(folder)
+        running = is_held(folder)
         ledger = Ledger.read(folder)
-        while running != (running := is_being_written(folder)):
+        while running != (running := is_held(folder)):
             ledger = Ledger.read(folder)
     except OSError as error:
         reason = "" if isinstance(error, FileNotFoundError | NotADirectoryError) else f" ({error.strerror})"

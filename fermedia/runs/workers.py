@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -28,11 +27,15 @@ from fermedia.machine import cores, free_memory, keep_to, share_heaps
 from fermedia.options import AnalyzeOptions, RunOptions
 from fermedia.runs.agenda import Agenda, Job, Task
 from fermedia.runs.execute import WORKER_MEMORY, Executor, in_process
+from fermedia.runs.interrupt import unheard
 from fermedia.runs.ledger import Outcome
 from fermedia.runs.progress import Progress
 
 #: Seconds between two messages about frames.
 _TELL_EVERY = 0.2
+
+#: From here on exit statuses are Windows' numbers of exceptions that nobody caught, as 0xC0000005 for a wrong address.
+_CRASHED_ON_WINDOWS = 0xC0000000
 
 
 def executor(running: RunOptions) -> Executor:
@@ -181,16 +184,11 @@ class _Worker:
     @classmethod
     def start(cls, options: AnalyzeOptions, threads: int) -> _Worker:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        ours: Any
+        ours, theirs = context.Pipe()  # of another class on Windows
         process = context.Process(target=serve, args=(theirs, options, threads), name="fermedia-worker", daemon=True)
-        # Ctrl-C in a terminal goes to the workers too, and so does what a cluster's scheduler sends. It is the driver's
-        # to end them. (The first start would begin the tracker, which lets the signals through again.)
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
-        try:
+        with unheard():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return cls(process, ours)
 
@@ -218,10 +216,12 @@ def _heard(busy: list[_Worker]) -> list[_Worker]:
 
 
 def _how(code: int | None) -> str:
+    if code is not None and code >= _CRASHED_ON_WINDOWS:
+        return f"crashed (0x{code:08X})"
     if code is None or code >= 0:
         return f"ended with status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    return f"was killed ({name}, as for want of memory)" if -code == signal.SIGKILL else f"crashed ({name})"
+    return f"was killed ({name}, as for want of memory)" if name == "SIGKILL" else f"crashed ({name})"
 
 
 # -- in the worker --------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def serve(connection: Connection, options: AnalyzeOptions, threads: int) -> None
                 connection.send(_Done(result))
     except FermediaError as error:
         connection.send(error)
-    except (EOFError, BrokenPipeError):  # the driver has gone
+    except (EOFError, ConnectionError):  # the driver has gone
         pass
     os._exit(0)
 

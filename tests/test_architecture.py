@@ -44,6 +44,9 @@ ROOMS = {
     "ray": {"runs.cluster"},
 }
 
+#: What only POSIX systems have. Nothing of ours needs it: a library does what it was needed for.
+POSIX = {"crypt", "fcntl", "grp", "nis", "posix", "pty", "pwd", "resource", "spwd", "syslog", "termios", "tty"}
+
 
 def modules() -> dict[str, ast.Module]:
     return {
@@ -141,3 +144,35 @@ def test_importing_the_package_is_cheap() -> None:
     code = "import sys, fermedia; print(sorted({'numpy','cv2','pandas'} & set(sys.modules)), fermedia.EMOTIONS[0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] angry"
+
+
+def test_nothing_of_posix_alone_is_imported() -> None:
+    users = {name: POSIX & {t.split(".")[0] for t in imported(tree)} for name, tree in modules().items()}
+    assert not {name: found for name, found in users.items() if found}
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_other_systems_can_load_it_and_have_what_it_asks_of_a_machine(system: str) -> None:
+    """All that analysis needs, once for the libraries' sake, and again where the system is said to be another."""
+    names = ["fermedia", *(f"fermedia.{name}" for name in modules() if not name.startswith("training."))]
+    code = f"""
+import runpy, sys
+from importlib import import_module
+names = {names!r}
+for name in names:
+    import_module(name)
+for name in [name for name in sys.modules if name.split(".")[0] == "fermedia"]:
+    del sys.modules[name]
+runpy.run_path({str(Path(__file__).parent / "without_posix" / "sitecustomize.py")!r})
+sys.platform = {system!r}
+for name in names:
+    import_module(name)
+from fermedia import machine
+from fermedia.runs.workers import fitting
+machine.share_heaps(), machine.take_long_turns(), machine.give_back_memory()
+with machine.busy_pool(2, "busy", nice=3) as busy:
+    assert busy.submit(int, "7").result() == 7
+assert fitting(3) >= 1
+assert "fcntl" not in [name for name, module in sys.modules.items() if module]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,6 +11,7 @@ from concurrent.futures import wait
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import fermedia.machine as module
@@ -60,7 +61,7 @@ def test_busy_threads_give_way_alone() -> None:
     assert os.getpriority(os.PRIO_PROCESS, 0) == mine
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone has such turns")
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="Linux alone has such turns")
 @pytest.mark.parametrize(("before", "after"), [("SCHED_OTHER", "SCHED_BATCH"), ("SCHED_IDLE", "SCHED_IDLE")])
 def test_turns_are_long_for_all_threads_where_nobody_chose_otherwise(before: str, after: str) -> None:
     program = f"""
@@ -81,7 +82,7 @@ def test_what_the_c_library_keeps_is_given_back() -> None:
     """32 KB each, too small for memory of their own. The last one lies above the others, which cannot shrink then."""
 
     def megabytes() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return psutil.Process().memory_info().rss / 1e6
 
     blocks = [np.ones(4000) for _ in range(5000)]
     last = np.ones(4000)

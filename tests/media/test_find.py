@@ -14,6 +14,7 @@ from PIL import Image
 from fermedia.errors import UsageError
 from fermedia.media.find import find_items
 from fermedia.types import MediaItem
+from tests.systems import needs_any_name, needs_links, needs_permissions
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -72,6 +73,7 @@ def test_single_files(tmp_path: Path) -> None:
     assert keys(items) == ["one/photos", "two/photos"]
 
 
+@needs_links
 def test_the_same_file_counts_once(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "sub/b.mp4", "sub/1.jpg")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
@@ -81,6 +83,7 @@ def test_the_same_file_counts_once(tmp_path: Path) -> None:
     assert find(tmp_path / "sub" / "1.jpg", tmp_path / "sub") == ["photos", "b.mp4"]
 
 
+@needs_links
 def test_links_that_lead_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/b/x.mp4")
     (tmp_path / "a/b/up").symlink_to(tmp_path / "a")
@@ -100,6 +103,7 @@ def test_links_that_lead_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert find(tmp_path / "a") == ["b/x.mp4"]
 
 
+@needs_links
 def test_nothing_inside_the_output_folder_is_an_input(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "out/items/a.mp4/annotated.mp4", "out/items/photos/1.jpg")
     out = tmp_path / "out"
@@ -148,6 +152,7 @@ def test_keys_do_not_depend_on_the_order_of_the_folder(tmp_path: Path, monkeypat
     assert find(tmp_path) == first
 
 
+@needs_any_name
 def test_odd_names(tmp_path: Path) -> None:
     names = ["line\nbreak.mp4", "quote'\".mp4", "bad\udcff.mp4", "-dash.mp4", "~.mp4", "a:b.mp4", "\u202e.mp4"]
     touch(tmp_path, *names)
@@ -177,6 +182,7 @@ def test_a_file_given_by_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> 
     ]
 
 
+@needs_links
 def test_linked_photos_count_once(tmp_path: Path) -> None:
     touch(tmp_path, "all/1.jpg", "all/2.jpg", "some/3.jpg")
     (tmp_path / "some/best.jpg").symlink_to(tmp_path / "all/1.jpg")
@@ -282,7 +288,7 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     assert find(tmp_path / "empty", tmp_path / "a.mp4") == ["a.mp4"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@needs_permissions
 def test_locked_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "a.mp4", "locked/b.mp4")
     (tmp_path / "locked").chmod(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import subprocess
@@ -22,6 +21,7 @@ from PIL import Image
 from fermedia.errors import MediaError
 from fermedia.media.photos import MAX_PIXELS, open_image, pixels, read_photo
 from tests.films import background, paint_number, read_number
+from tests.systems import needs_permissions, needs_proc
 
 UPRIGHT = paint_number(background((160, 120)), 1234)
 RAMP = np.linspace(0, 65535, 160 * 120).reshape(120, 160).astype(np.uint16)
@@ -298,7 +298,7 @@ def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path, suffix: str, exi
     assert read_number(rgb(path)) == 1234
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory")
+@needs_proc
 def test_a_hundred_megapixels_are_read_and_painted_in_less_than_a_gigabyte(tmp_path: Path) -> None:
     """``scripts/measure_photos.py`` measures whole analyses."""
     path = tmp_path / "large.jpg"
@@ -392,7 +392,7 @@ def test_garbage_in_a_picture_is_a_media_error_or_a_picture(tmp_path: Path, suff
     assert refused > 20
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@needs_permissions
 def test_no_permission(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     Image.fromarray(UPRIGHT).save(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import subprocess
 import sys
 import weakref
@@ -519,6 +518,7 @@ def test_without_a_frame_there_is_no_file(face_film: Path, tmp_path: Path) -> No
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
     """Writing beyond ``size`` bytes of a file fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fermedia.runs.workers import serve
+from tests.systems import KILL
 
 
 def before(worker: str) -> str:
@@ -32,8 +33,8 @@ def telling(*arguments: Any) -> None:
 
 def deaf(*arguments: Any) -> None:
     """Gets what Ctrl-C in a terminal and a scheduler's end of a job send to all processes."""
-    os.kill(os.getpid(), signal.SIGINT)
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
     telling(*arguments)
 
 
@@ -68,15 +69,15 @@ def hanging_with_the_lock() -> None:
 
 def stillborn(*_: Any) -> None:
     """Does not come to life."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), KILL)
 
 
 def _die_once() -> None:
     try:
-        os.close(os.open(f"/tmp/fermedia-died-{os.environ['FERMEDIA_TEST_ONCE']}", os.O_CREAT | os.O_EXCL))
+        os.close(os.open(os.environ["FERMEDIA_TEST_ONCE"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), KILL)
 
 
 def _over_a_film(what: Callable[[], object]) -> None:

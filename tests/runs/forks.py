@@ -1,42 +1,41 @@
 """The real command, in children forked from one process that has loaded the libraries: a start costs no seconds.
 
 ``Forks()`` starts that process; ``start`` gives a ``Child``, with Python to run before the command if wanted, so that a
-test can break one step of it without a hook in the product.
+test can break one step of it without a hook in the product. Where nothing can be forked every child is a process of its
+own from the beginning.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests import films
+from tests.systems import KILL
 
 _PATHS = [str(Path(films.__file__).parents[1])]
 
 
 @dataclass
 class Child:
-    """A run of the command. ``log`` is what it says, on both streams."""
+    """A run of the command. ``log`` is what it says, on both streams. ``wait`` gives its exit status, or minus the
+    signal that killed it."""
 
     pid: int
     log: Path
-    _server: Forks
+    wait: Callable[[], int]
 
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+    def kill(self, number: int = KILL) -> None:
         """Send a signal; it may have ended already, but nobody else has its number before ``wait``."""
         os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        """The exit status, or minus the signal that killed it."""
-        return os.waitstatus_to_exitcode(self._server.ask({"wait": self.pid}))
 
     def said(self) -> str:
         """Everything so far."""
@@ -49,18 +48,16 @@ class Forks:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._count = 0
-        command = [sys.executable, "-m", "tests.runs.forks"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_PATHS[0], bufsize=1
-        )
+        self._process = _started("serve") if hasattr(os, "fork") else None
 
     def __enter__(self) -> Forks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        if self._process is not None:
+            assert self._process.stdin
+            self._process.stdin.close()
+            self._process.wait()
 
     def start(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> Child:
         """Begin ``fermedia ARGUMENTS``, after the code ``before``; in one process if they do not say otherwise."""
@@ -69,19 +66,33 @@ class Forks:
             arguments += ("--workers", "0")  # else the code would not come where it should break something
         log = self._logs / f"{self._count}.log"
         order = {"argv": [os.fsencode(a).hex() for a in arguments], "before": before, "log": str(log)}
-        return Child(self.ask(order | {"cwd": str(cwd or self._logs)}), log, self)
+        order |= {"cwd": str(cwd or self._logs)}
+        if self._process is None:
+            process = _started("run")
+            assert process.stdin
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.close()
+            return Child(process.pid, log, process.wait)
+        pid = self._ask(order)
+        return Child(pid, log, lambda: os.waitstatus_to_exitcode(self._ask({"wait": pid})))
 
     def run(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> tuple[int, str]:
         """The exit status of a whole run and what it said."""
         child = self.start(*arguments, before=before, cwd=cwd)
         return child.wait(), child.said()
 
-    def ask(self, order: dict[str, Any]) -> int:
+    def _ask(self, order: dict[str, Any]) -> int:
         """Send an order, and read its answer."""
+        assert self._process
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(order) + "\n")
         return int(self._process.stdout.readline())
+
+
+def _started(how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.runs.forks", how]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_PATHS[0], bufsize=1)
 
 
 def until(condition: Any, child: Child, seconds: float = 60) -> None:
@@ -124,4 +135,4 @@ def _be_child(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve() if sys.argv[1] == "serve" else _be_child(json.loads(sys.stdin.readline()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,10 @@ import av
 
 from fermedia.runs.ledger import LEDGER
 from tests.runs.forks import Forks
+from tests.systems import KILL, KILLED
 
 #: Code for a child, which can then let any function be ``die``.
-DIE = "import os, signal\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+DIE = f"import os, signal\ndie = lambda *_: os.kill(os.getpid(), {KILL})\n"
 
 
 def results(out: Path) -> dict[str, str]:
@@ -23,7 +23,7 @@ def results(out: Path) -> dict[str, str]:
     found = {}
     for path in sorted(out.rglob("*")):
         if path.is_file() and path.name not in (LEDGER, "run.json", "items.js"):
-            found[str(path.relative_to(out))] = _content(path)
+            found[path.relative_to(out).as_posix()] = _content(path)
     return found
 
 
@@ -61,7 +61,7 @@ def killed_and_continued(
         child = forks.start("analyze", inputs, "--out", out, "--quiet", *options, before=before)
         time.sleep(moments())
         child.kill()
-        if child.wait() != -signal.SIGKILL:
+        if child.wait() != KILLED:
             break
         hits += 1
     else:

@@ -24,6 +24,7 @@ from fermedia.columns import SEGMENT_COLUMNS, TIMELINE_COLUMNS
 from fermedia.errors import MediaError, UsageError
 from fermedia.types import EMOTIONS
 from tests.films import astronaut, moving_faces, numbered, read_number, write_film
+from tests.systems import needs_signals
 
 
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -237,6 +238,7 @@ def test_a_film_that_breaks_off_keeps_what_could_be_read(tmp_path: Path) -> None
     assert [(f["item"], f["stage"]) for f in rows(tmp_path / "out/failures.csv")] == [("broken.mp4", "decode")]
 
 
+@needs_signals
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_leaves_only_what_is_finished(tmp_path: Path, sent: signal.Signals) -> None:
     (tmp_path / "in").mkdir()

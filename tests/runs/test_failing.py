@@ -13,9 +13,10 @@ import pytest
 
 from tests.films import moving_faces, numbered, write_film
 from tests.runs.forks import Forks, until
+from tests.systems import needs_signals
 
 #: A run that hangs is ended by this, with a status that no test expects.
-_LIMIT = "import signal\nsignal.alarm(90)\n"
+_LIMIT = "import signal\nif hasattr(signal, 'alarm'): signal.alarm(90)\n"
 
 #: What is called often in a film, and raises the 20th time.
 _FAIL = """
@@ -75,6 +76,7 @@ def test_a_stage_that_fails_stops_the_others_and_says_why(
 
 def test_a_file_for_which_there_is_no_room(forks: Forks, films: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 240, 320, 3), np.uint8)
+    pytest.importorskip("resource")
     large = write_film(tmp_path / "large.mp4", noise)
     limit = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({large.stat().st_size // 4},) * 2)"
     inputs = large, films / "short.mp4"
@@ -86,6 +88,7 @@ def test_a_file_for_which_there_is_no_room(forks: Forks, films: Path, tmp_path: 
     assert finished(tmp_path / "out") == ["short.mp4"]
 
 
+@needs_signals
 def test_interrupted_while_a_library_is_kept_quiet(forks: Forks, films: Path, tmp_path: Path) -> None:
     """The last words are heard although descriptor 2 leads nowhere just then."""
     slow = """
@@ -107,6 +110,7 @@ networks.quiet_stderr = quiet_stderr
     assert "fermedia: interrupted; " in child.said()
 
 
+@needs_signals
 def test_interrupted_at_any_moment(forks: Forks, films: Path, tmp_path: Path) -> None:
     film = films / "long.mp4"
     whole = tmp_path / "whole"

@@ -27,6 +27,7 @@ from fermedia.runs.ledger import LEDGER, Ledger
 from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.forks import Forks, until
 from tests.runs.killing import DIE, killed_and_continued, killed_fifty_times, results
+from tests.systems import KILLED, needs_signals
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,7 +129,7 @@ def test_killed_at_a_step_and_continued(
 ) -> None:
     out, small = tmp_path / "out", sorted(twenty.glob("film 1*"))[:2]
     kill = DIE + STEPS[step]
-    assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == -signal.SIGKILL
+    assert forks.run("analyze", *small, twenty / "notes.mp4", "--out", out, before=kill)[0] == KILLED
     # A crash must not look like a result to a person either.
     for place in (out / "items").glob("*"):
         assert {path.name for path in place.iterdir()} == FILM
@@ -176,12 +177,13 @@ import os, signal
 from fermedia.runs.folder import RunFolder
 first = RunFolder.write_tables
 def write_tables(self, keys):
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     first(self, keys)
 RunFolder.write_tables = write_tables
 """
 
 
+@needs_signals
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_and_continued(
     forks: Forks, twenty: Path, undisturbed: Path, tmp_path: Path, sent: signal.Signals
@@ -217,10 +219,10 @@ def write(file, content):
     here = b'"row": "outcome"' in content
     count += here
     if here and count == 3 and {before}:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     written = first(file, content)
     if here and count == 3:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     return written
 os.write = write
 """
@@ -253,7 +255,7 @@ _TURNED = """
 import os, signal, sys
 def turned(*_, **__):
     try:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         for _ in range(10**9): pass
     except KeyboardInterrupt:
         raise ImportError('initialization failed')
@@ -284,7 +286,7 @@ def test_ctrl_c_while_libraries_are_loaded(twenty: Path, tmp_path: Path) -> None
         "class Slow:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'pandas._libs':\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
         "        if name == 'pandas.core.frame':\n"
         "            print('LATER')\n"
         "assert 'pandas' not in sys.modules\n"
@@ -306,7 +308,7 @@ def test_ctrl_c_while_the_command_is_loaded() -> None:
         "class Slow:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'fermedia.cli':\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
         "            time.sleep(60)\n"
         "sys.meta_path.insert(0, Slow())\n"
         "from fermedia.__main__ import main\n"
@@ -333,6 +335,7 @@ def test_ctrl_c_while_python_runs_a_text(tmp_path: Path) -> None:
     assert done.stderr == "fermedia: interrupted; to go on, give the same command again\n"
 
 
+@needs_signals
 def test_what_does_not_come_back_is_ended_all_the_same(forks: Forks, twenty: Path, tmp_path: Path) -> None:
     """A decoder in an endless loop hears nothing of Ctrl-C."""
     stuck = """
@@ -523,7 +526,7 @@ def test_other_settings_are_refused_by_name_and_can_replace_all(forks: Forks, sm
     # Killed in the second item, between the renames of the old and of the new: what is not yet replaced stays.
     options = ["--every", "2", "--redo", "all"]
     status, _ = forks.run("analyze", small, "--out", out, *options, before=DIE + _DIE_BETWEEN)
-    assert status == -signal.SIGKILL
+    assert status == KILLED
     assert [str(p.parent.relative_to(out)) for p in sorted(out.glob("items/**/item.json"))] == [
         "items/a.mp4",
         "items/class/photos",

@@ -28,6 +28,7 @@ from tests.runs.breaking import SPANS, UNFINISHED, before
 from tests.runs.forks import Forks, until
 from tests.runs.killing import DIE, killed_and_continued, killed_fifty_times, results
 from tests.runs.test_workers import is_gone, workers
+from tests.systems import KILLED, needs_signals
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,7 @@ def test_several_workers_share_a_film(forks: Forks, films: Path, undisturbed: Pa
     assert (out / film).read_bytes() == (undisturbed / film).read_bytes()
 
 
+@needs_signals
 @pytest.mark.parametrize(("count", "waiting_for"), [("0", "film-000.nut"), ("2", "look-001.npz")])
 def test_interrupted_in_the_middle_of_a_film(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, count: str, waiting_for: str
@@ -217,7 +219,7 @@ def test_killed_at_a_step_and_continued(
     forks: Forks, films: Path, undisturbed: Path, tmp_path: Path, step: str
 ) -> None:
     out = tmp_path / "out"
-    assert forks.run("analyze", films, "--out", out, before=SPANS + DIE + STEPS[step])[0] == -signal.SIGKILL
+    assert forks.run("analyze", films, "--out", out, before=SPANS + DIE + STEPS[step])[0] == KILLED
     kept = {path.name for path in out.glob(".spans/*/look-*.npz")}
     assert kept
     count = "import fermedia.runs.spans as s\nfirst = s.LongFilm._look\n"
@@ -238,7 +240,7 @@ def test_spans_of_a_film_that_has_changed_are_not_used(forks: Forks, films: Path
     film = folder / "long.mp4"
     film.write_bytes((films / "long.mp4").read_bytes())
     die = SPANS + DIE + STEPS["a span is being drawn"]
-    assert forks.run("analyze", folder, "--out", tmp_path / "out", before=die)[0] == -signal.SIGKILL
+    assert forks.run("analyze", folder, "--out", tmp_path / "out", before=die)[0] == KILLED
     write_film(film, moving_faces(60, (240, 180)), options={"g": "12"})
     assert forks.run("analyze", folder, "--out", tmp_path / "out", before=SPANS)[0] == 0
     assert forks.run("analyze", folder, "--out", tmp_path / "anew", before=SPANS)[0] == 0

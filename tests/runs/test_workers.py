@@ -7,6 +7,7 @@ import re
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image as PIL
 
@@ -16,6 +17,7 @@ from tests.films import astronaut, moving_faces, numbered, write_film
 from tests.runs.breaking import before
 from tests.runs.forks import Child, Forks, until
 from tests.runs.killing import results
+from tests.systems import KILL, KILLED, needs_masks, needs_signals
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,8 @@ def workers(child: Child) -> list[int]:
 def is_gone(number: int) -> bool:
     """Whether a process has ended, collected or not."""
     try:
-        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
+        return psutil.Process(number).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return True
 
 
@@ -73,6 +75,7 @@ def test_results_are_the_same_however_many_work(forks: Forks, five: Path, alone:
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@needs_masks
 def test_signals_to_all_processes_are_the_drivers_to_hear(
     forks: Forks, five: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_signals_to_all_processes_are_the_drivers_to_hear(
     assert results(tmp_path / "out") == results(alone)
 
 
+@needs_signals
 def test_a_crash_costs_its_item_which_is_tried_again_alone(
     forks: Forks, five: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -101,11 +105,9 @@ def test_a_crash_costs_its_item_which_is_tried_again_alone(
 def test_a_worker_that_is_killed_once_costs_nothing(
     forks: Forks, five: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once = f"import os\nos.environ['FERMEDIA_TEST_ONCE'] = {tmp_path.name!r}\n"
-    Path(f"/tmp/fermedia-died-{tmp_path.name}").unlink(missing_ok=True)
+    once = f"import os\nos.environ['FERMEDIA_TEST_ONCE'] = {str(tmp_path / 'once')!r}\n"
     out = tmp_path / "out"
     status, said = forks.run("analyze", five, "--out", out, "--workers", "1", before=once + before("killed"))
-    Path(f"/tmp/fermedia-died-{tmp_path.name}").unlink()
     assert status == 0, said
     assert len(re.findall("WORKER", said)) == 2  # one in the place of the one that died, which nobody else could take
     assert results(out) == results(alone)
@@ -121,17 +123,15 @@ def test_what_takes_too_long_is_ended(forks: Forks, five: Path, alone: Path, tmp
     assert without_film_3(out) == without_film_3(alone)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_the_end_of_a_run_ends_its_workers(
-    forks: Forks, five: Path, alone: Path, tmp_path: Path, sent: signal.Signals
-) -> None:
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=[needs_signals, needs_masks]), KILL])
+def test_the_end_of_a_run_ends_its_workers(forks: Forks, five: Path, alone: Path, tmp_path: Path, sent: int) -> None:
     out = tmp_path / "out"
     child = forks.start("analyze", five, "--out", out, "--workers", "2", before=before("hanging"))
     until(lambda: "OVER IT" in child.said() and len(workers(child)) == 2, child)
     child.kill(sent)
-    assert child.wait() == (-sent if sent == signal.SIGKILL else 130)
+    assert child.wait() == (KILLED if sent == KILL else 130)
     until(lambda: all(map(is_gone, workers(child))), child)
-    if sent != signal.SIGKILL:
+    if sent != KILL:
         assert child.said().strip().splitlines()[-1].endswith("to go on, give the same command again")
         assert not list(out.glob(".*"))
     else:
@@ -140,6 +140,7 @@ def test_the_end_of_a_run_ends_its_workers(
         assert results(out) == results(alone)
 
 
+@needs_signals
 def test_workers_that_cannot_start_end_the_run(forks: Forks, five: Path, tmp_path: Path) -> None:
     status, said = forks.run("analyze", five, "--out", tmp_path / "out", "--workers", "1", before=before("stillborn"))
     assert status == 1

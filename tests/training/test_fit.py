@@ -32,6 +32,7 @@ from fermedia.training.session import train_model, training_images
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 from tests.fer import agreeing_votes, draw_face, make_set, write_folder, write_votes
+from tests.systems import needs_signals
 
 SMALL: dict[str, Any] = {"width": 0.125, "batch_size": 16, "crop": 40, "precision": "float32", "learning_rate": 0.05}
 
@@ -162,6 +163,7 @@ def test_resuming_is_exact(faces: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(first, second)
 
 
+@needs_signals
 def test_interrupted_by_the_user_and_resumed(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (SMALL | {"epochs": 30}).items()]
     out = tmp_path / "out"

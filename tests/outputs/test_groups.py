@@ -122,3 +122,11 @@ def test_a_file_of_bytes_or_none_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 29, 30, 99, 100, 1001])
 def test_students_t(freedom: int) -> None:
     assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+def test_items_may_be_named_as_windows_writes_paths(tmp_path: Path) -> None:
+    summary = pd.DataFrame([row(r"odd\name.mp4", "all", 10, 0.3), row("c/photos", "all", math.nan, 0.6)])
+    people = read(tmp_path, "item,participant,condition\nc\\photos,Ana,x\nodd\\name.mp4,Ben,x\nd\\e.mp4,Eve,x\n")
+    table, _, complaint = people.compare(summary)
+    assert list(table["participant"]) == ["Ana", "Ben"]
+    assert complaint == r"who.csv names what the results do not hold: d\e.mp4"

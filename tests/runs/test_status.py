@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,14 @@ def test_an_option_of_a_newer_version_counts_as_its_default() -> None:
     assert differences(settings(), {**settings(), "network": "a" * 64}) == ["the network ffffffff, now aaaaaaaa"]
     newer = {**settings(), "method": METHOD + 1}
     assert differences(settings(), newer) == [f"fermedia's method {METHOD}, now {METHOD + 1}"]
+
+
+def test_names_that_a_file_of_few_characters_cannot_hold(tmp_path: Path) -> None:
+    """As Windows writes what is not for its console."""
+    with Ledger.open(tmp_path) as ledger:
+        ledger.begin(todo=1, gone=0)
+        ledger.add(outcome("語.mp4", 0, "no film"))
+    command = [sys.executable, "-m", "fermedia", "status", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "cp1252"})
+    assert done.stderr == b""
+    assert rb"failed    \u8a9e.mp4: no film" in done.stdout

@@ -175,3 +175,17 @@ def test_as_many_workers_as_processors_items_and_memory_allow(
     monkeypatch.setattr(module, "cores", lambda: processors)
     monkeypatch.setattr(module, "free_memory", lambda: int(memory))
     assert module.fitting(items) == count
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (None, "ended with status None"),
+        (3, "ended with status 3"),
+        (-9, "was killed (SIGKILL, as for want of memory)"),
+        (-11, "crashed (SIGSEGV)"),
+        (0xC0000005, "crashed (0xC0000005)"),  # Windows' access violation
+    ],
+)
+def test_how_a_process_ended_is_said(code: int | None, words: str) -> None:
+    assert module._how(code) == words

@@ -40,7 +40,7 @@ def take_away() -> None:
         pass
     else:
         psutil.PROCFS_PATH = "/./proc"
-    _let_others_kill()
+    _let_processes_begin_and_end()
     for name in MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     for name in [*FUNCTIONS, *(name for name in dir(os) if name.startswith("sched_"))]:
@@ -58,8 +58,9 @@ def take_away() -> None:
     shutil._use_fd_functions = False  # type: ignore[attr-defined]
 
 
-def _let_others_kill() -> None:
-    """The standard library ends processes by SIGKILL's name here, and otherwise on Windows."""
+def _let_processes_begin_and_end() -> None:
+    """The standard library does it by what goes here, and otherwise on Windows."""
+    multiprocessing.resource_tracker._HAVE_SIGMASK = False  # type: ignore[attr-defined]
     number = signal.SIGKILL
     multiprocessing.popen_fork.Popen.kill = lambda self: self._send_signal(number)  # type: ignore[attr-defined]
     subprocess.Popen.kill = lambda self: self.send_signal(number)  # type: ignore[method-assign]

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,7 @@ import av
 import numpy as np
 
 from fermedia.errors import MediaError
-from fermedia.files import patiently, shown
+from fermedia.files import shown
 from fermedia.media.video import VideoPicture, open_container
 from fermedia.outputs.audio import Sound
 from fermedia.outputs.drawing import Painter
@@ -358,12 +357,11 @@ class FilmWriter:
 
     def _discard(self) -> None:
         """Leave no file. Where an open one can go it goes first: closing is quick then, with no index to be moved."""
-        with suppress(PermissionError):  # Windows keeps it until it is closed
-            self.path.unlink(missing_ok=True)
+        _remove(self.path)
         film, self._film = self._film, None
         if film is not None:
             _abandon(film)
-        patiently(partial(self.path.unlink, missing_ok=True), self.path)
+        _remove(self.path)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -388,6 +386,11 @@ def _reason(error: Exception) -> str:
 def _abandon(film: av.container.OutputContainer) -> None:
     with suppress(av.FFmpegError, OSError):  # it is thrown away
         film.close()
+
+
+def _remove(path: Path) -> None:
+    with suppress(PermissionError):  # as Windows says while it is open; then it goes with the folder
+        path.unlink(missing_ok=True)
 
 
 def _clock(base: Fraction | None, duration: float | None) -> Fraction:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,12 @@ from tests.films import moving_faces, numbered, write_film
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """See ``tests``, which looks for it."""
     parser.addoption(
         "--without-posix",
         action="store_true",
         help="hide what only POSIX systems have, here and in all processes that tests start",
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--without-posix"):
-        folder = Path(__file__).parent / "without_posix"
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
-        runpy.run_path(str(folder / "sitecustomize.py"))
 
 
 @pytest.fixture(scope="session")

@@ -23,3 +23,6 @@ needs_permissions = pytest.mark.skipif(
 )
 needs_any_name = pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows any bytes in a name")
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make symbolic links")
+needs_open_files_to_go = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="on Windows a file that is open can neither be moved nor removed"
+)

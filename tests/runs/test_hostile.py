@@ -26,7 +26,7 @@ from fermedia.runs.progress import Progress
 from fermedia.runs.source import Source
 from tests.films import astronaut, numbered, write_film
 from tests.runs.forks import Forks
-from tests.systems import needs_any_name, needs_links, needs_proc
+from tests.systems import needs_any_name, needs_links, needs_open_files_to_go, needs_proc
 
 
 @pytest.fixture
@@ -186,6 +186,7 @@ def test_a_film_that_changes_while_it_is_read(forks: Forks, films: Path, tmp_pat
     assert items(out) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
 
 
+@needs_open_files_to_go
 def test_a_film_that_vanishes_while_it_is_read(forks: Forks, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     status, _ = forks.run("analyze", films, "--out", out, before=_MEANWHILE.format(what="path.unlink()"))

@@ -106,7 +106,7 @@ SUMMARY = Table(
     "summary.csv",
     "a face of an item; then all faces of the item together (face_id all), each face's time counted on its own",
     (
-        Column("item", "text", "", "", "the item's folder below items/"),
+        Column("item", "text", "", "", "the item's folder below items/, as its recording is called"),
         Column("face_id", "text", "", "0 and more, all", "as in the timeline, or all"),
         Column("frames", "integer", "", "0 and more", "analysed frames of the item"),
         Column("frames_with_face", "integer", "", "0 and more", "those in which this face (all: any face) was seen"),
@@ -185,7 +185,7 @@ TABLES = (TIMELINE, SEGMENTS, SUMMARY, PARTICIPANTS, CONDITIONS, FAILURES)
 #: The columns that ``fermedia merge`` puts before those of a table.
 MERGED = (
     Column("run", "text", "", "", "the folder of results that the row comes from"),
-    Column("item", "text", "", "", "the item's folder below items/"),
+    Column("item", "text", "", "", "the item's folder below items/, as its recording is called"),
 )
 
 TIMELINE_COLUMNS = TIMELINE.names

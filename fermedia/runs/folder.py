@@ -66,9 +66,12 @@ class RunFolder:
                 raise UsageError(f"--out {where}: holds other things; name a new or empty folder")
             self.ledger = Ledger.open(self.path)
             self._clean()
-        except OSError as error:
+        except BaseException as error:
             self.ledger.close()
-            raise UsageError(f"--out {where}: cannot be written ({error.strerror}); name another folder") from error
+            if isinstance(error, OSError):
+                text = f"--out {where}: cannot be written ({error.strerror}); name another folder"
+                raise UsageError(text) from error
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -127,11 +127,11 @@ class Ledger:
         On a file system without locks nothing guards against two runs at once.
         """
         ledger = cls(folder)
-        ledger._lock = FolderLock.take(folder, _PATIENCE)
-        if ledger._lock is None:
-            where = shown(folder, whole=True)
-            raise UsageError(f"--out {where}: another run is writing into it; wait for it, or name another folder")
         try:
+            ledger._lock = FolderLock.take(folder, _PATIENCE)
+            if ledger._lock is None:
+                where = shown(folder, whole=True)
+                raise UsageError(f"--out {where}: another run is writing into it; wait for it, or name another folder")
             ledger._file = os.open(ledger.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o666)
             for row in _rows(ledger.path.read_bytes()):
                 ledger._take(row)

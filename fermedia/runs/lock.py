@@ -47,8 +47,10 @@ class FolderLock:
 
     def release(self) -> None:
         """Let others have it, and leave no file."""
-        removed = _removed(self._path)
-        os.close(self._file)
+        try:
+            removed = _removed(self._path)
+        finally:
+            os.close(self._file)
         if not removed:  # Windows keeps what is open
             _removed(self._path)
 

@@ -13,6 +13,10 @@ import pytest
 KILL = 9
 KILLED = 9 if sys.platform == "win32" else -9
 
+#: Whether a file that is open can be moved and removed. Where it cannot, what an interruption left open stays in the
+#: run's folder until the next run, which removes it.
+OPEN_FILES_GO = hasattr(os, "fork")
+
 needs_signals = pytest.mark.skipif(
     sys.platform == "win32", reason="on Windows a signal from outside just ends a process, and no status names it"
 )
@@ -24,5 +28,5 @@ needs_permissions = pytest.mark.skipif(
 needs_any_name = pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows any bytes in a name")
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make symbolic links")
 needs_open_files_to_go = pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="on Windows a file that is open can neither be moved nor removed"
+    not OPEN_FILES_GO, reason="on Windows a file that is open can neither be moved nor removed"
 )

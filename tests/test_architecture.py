@@ -158,9 +158,15 @@ def test_other_systems_can_load_it_and_have_what_it_asks_of_a_machine(system: st
     code = f"""
 import runpy, sys
 from importlib import import_module
-names = {names!r}
-for name in names:
-    import_module(name)
+from fermedia.errors import MissingExtraError
+names = []
+for name in {names!r}:
+    try:
+        import_module(name)
+    except (MissingExtraError, ModuleNotFoundError):
+        continue
+    names.append(name)
+assert len(names) > 50, names
 for name in [name for name in sys.modules if name.split(".")[0] == "fermedia"]:
     del sys.modules[name]
 runpy.run_path({str(Path(__file__).parent / "without_posix" / "sitecustomize.py")!r})

@@ -103,9 +103,12 @@ def until(condition: Any, child: Child, seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
-def _serve() -> None:
+def _load() -> None:
     for name in ("ai_edge_litert.interpreter", "pandas", "fermedia.cli", "fermedia.runs.batch"):
         import_module(name)
+
+
+def _serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -135,4 +138,5 @@ def _be_child(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    _load()
     _serve() if sys.argv[1] == "serve" else _be_child(json.loads(sys.stdin.readline()))

@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,7 @@ def take_away() -> None:
     _open_no_folder()
     _write_down_only_what_may_be_written()
     shutil._use_fd_functions = False  # type: ignore[attr-defined]
+    tempfile.TemporaryFile = tempfile.NamedTemporaryFile  # type: ignore[assignment]
 
 
 def _let_processes_begin_and_end() -> None:

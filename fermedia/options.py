@@ -135,6 +135,13 @@ class AnalyzeOptions(Sampling):
         _not_negative,
         metavar="PIXELS",
     )
+    undecided: float = _option(
+        0.4,
+        "Show a face whose best emotion has a smaller probability as undecided in films, photos and pages, 0 for none; "
+        "tables keep all probabilities.",
+        _share_or_0,
+        metavar="SHARE",
+    )
     smooth: float = _option(
         0.5,
         "Average a face's probabilities over this time for drawn labels and summaries; timelines stay raw.",

@@ -2,7 +2,8 @@
 
 Everything is made of small patches (``patches.py``), sized by the picture, and never leaves the picture. Where faces
 are many or small, panels lose first the bars' names, then the bars, then all but the id in the emotion's colour. A face
-that was not judged has a thin grey frame, and its panel says so.
+whose best emotion is not probable enough is undecided, and grey; one that was not judged has a thin frame as well, and
+its panel says so.
 """
 
 from __future__ import annotations
@@ -21,17 +22,22 @@ from fermedia.types import EMOTIONS, Box, Observation
 
 _TEXT = 0.0155  # size of the text, of the root of the picture's area: 22 pixels at 1920x1080
 _LEAST_TEXT, _LEAST_LABEL = 11, 9  # pixels; below these letters run together
-#: By emotion, None standing for faces that were not judged: darker than neutral's grey.
-_COLORS: dict[str | None, RGB] = {None: (128, 132, 140)} | {e: rgb(EMOTION_COLORS[e]) for e in EMOTIONS}
+_NOT_JUDGED, _UNDECIDED = "too small", "undecided"
+_GRAY: RGB = (128, 132, 140)  # darker than neutral's
+#: By what a face is called.
+_COLORS: dict[str, RGB] = {_NOT_JUDGED: _GRAY, _UNDECIDED: _GRAY} | {e: rgb(EMOTION_COLORS[e]) for e in EMOTIONS}
 _DIM: RGB = (178, 182, 190)
 _OPACITY = 0.76
-_NOT_JUDGED = "too small"
 
 
 class Painter:
-    """Paints the faces of one film, or of one photo, of the given size in pixels."""
+    """Paints the faces of one film, or of one photo, of the given size in pixels.
 
-    def __init__(self, width: int, height: int) -> None:
+    A face is called by its best emotion if that has at least the probability ``undecided``.
+    """
+
+    def __init__(self, width: int, height: int, undecided: float = 0.0) -> None:
+        self._undecided = undecided
         self._width, self._height = width, height
         self._text = max(_LEAST_TEXT, round(_TEXT * sqrt(width * height)))
         self._placer = Placer(width, height, margin=max(2, self._text // 4))
@@ -39,8 +45,10 @@ class Painter:
     def patches(self, observations: Sequence[Observation]) -> list[Patch]:
         """What to lay over the picture, in this order. In a film, call it for one analysed frame after the other."""
         seen, places = self._place(observations)
-        frames = [p for o, rect in seen for p in _frame(o, rect, self._text)]
-        return frames + [_panel(o, place, self._text) for (o, _), place in zip(seen, places, strict=True) if place]
+        called = [self._called(o) for o, _ in seen]
+        frames = [p for (o, rect), word in zip(seen, called, strict=True) for p in _frame(o, word, rect, self._text)]
+        placed = zip(seen, called, places, strict=True)
+        return frames + [_panel(o, word, place, self._text) for (o, _), word, place in placed if place]
 
     def pass_over(self, observations: Sequence[Observation]) -> None:
         """As ``patches``, for a frame that somebody else draws."""
@@ -53,6 +61,11 @@ class Painter:
     def recall(self, memory: Memory) -> None:
         """Go on where another painter of the same film was."""
         self._placer.recall(memory)
+
+    def _called(self, observation: Observation) -> str:
+        if observation.probabilities is None or observation.emotion is None:
+            return _NOT_JUDGED
+        return observation.emotion if observation.probabilities.max() >= self._undecided else _UNDECIDED
 
     def _place(self, observations: Sequence[Observation]) -> tuple[list[tuple[Observation, Rect]], list[Place | None]]:
         seen = [(o, rect) for o in observations if (rect := self._inside(o.face.box))]
@@ -68,18 +81,18 @@ class Painter:
         return (left, top, right, bottom) if min(right - left, bottom - top) >= 4 else None
 
 
-def overlay(observations: Sequence[Observation], width: int, height: int) -> list[Patch]:
-    """What to lay over one picture of this size, standing for itself (see ``Painter`` for films)."""
-    return Painter(width, height).patches(observations)
+def overlay(observations: Sequence[Observation], width: int, height: int, undecided: float = 0.0) -> list[Patch]:
+    """What to lay over one picture of this size, standing for itself (see ``Painter``, also for films)."""
+    return Painter(width, height, undecided).patches(observations)
 
 
 def _name(face_id: int) -> str:
     return f"#{face_id}"
 
 
-def _frame(observation: Observation, rect: Rect, text: int) -> list[Patch]:
+def _frame(observation: Observation, word: str, rect: Rect, text: int) -> list[Patch]:
     outline = _outline if observation.probabilities is not None else _thin_outline
-    return [patch for patch in outline(rect, text, _COLORS[observation.emotion]) if patch.rgba.size]
+    return [patch for patch in outline(rect, text, _COLORS[word]) if patch.rgba.size]
 
 
 def _thin_outline(rect: Rect, text: int, color: RGB) -> list[Patch]:
@@ -144,7 +157,7 @@ class _Sizes:
         self.bar = max(3, round(text * 0.36))
         self.thin_bar, self.thin_row = max(2, round(text * 0.18)), max(3, round(text * 0.3))
         self.chip = text_width("#" + "0" * (digits - 1), text) + round(text * 0.5)
-        self.name = max(text_width(e, text) for e in EMOTIONS)
+        self.name = max(text_width(e, text) for e in (*EMOTIONS, _UNDECIDED))
         self.labels = max(text_width(e, self.label) for e in EMOTIONS)
         self.gap = round(text * 0.4)
         self.width = 2 * self.pad + self.chip + self.gap + self.name + self.gap + text_width("100%", text)
@@ -169,16 +182,16 @@ def _looks(text: int, digits: int, judged: bool) -> tuple[Look, ...]:
     return looks if judged else looks[2:]
 
 
-def _panel(observation: Observation, place: Place, text: int) -> Patch:
-    look, emotion = place.look, observation.emotion
+def _panel(observation: Observation, word: str, place: Place, text: int) -> Patch:
+    look = place.look
     shares = [] if observation.probabilities is None else observation.probabilities.tolist()
     name = _name(observation.face_id)
     s = _sizes(text, len(name))
     if look.name == "chip":
-        return Patch(round(place.x), round(place.y), _chip(name, emotion, s.chip, s.header, text))
-    canvas = _plate(look, emotion, s).copy()
+        return Patch(round(place.x), round(place.y), _chip(name, word, s.chip, s.header, text))
+    canvas = _plate(look, word, s).copy()
     pad = _pad(look, s)
-    over(canvas[pad : pad + s.header, pad : pad + s.chip], _chip(name, emotion, s.chip, s.header, text))
+    over(canvas[pad : pad + s.header, pad : pad + s.chip], _chip(name, word, s.chip, s.header, text))
     if shares:
         percent = f"{100 * max(shares):.0f}%"
         _write(canvas, percent, look.width - pad - text_width(percent, text), pad, text, LIGHT)
@@ -188,15 +201,15 @@ def _panel(observation: Observation, place: Place, text: int) -> Patch:
 
 
 @lru_cache(maxsize=32)
-def _plate(look: Look, emotion: str | None, s: _Sizes) -> Pixels:
-    """What a panel is of whatever face that shows this emotion."""
+def _plate(look: Look, word: str, s: _Sizes) -> Pixels:
+    """What a panel is of whatever face that is called so."""
     canvas = _ground(look, s).copy()
     pad = _pad(look, s)
-    _write(canvas, emotion or _NOT_JUDGED, pad + s.chip + s.gap, pad, s.text, LIGHT if emotion else _DIM)
+    _write(canvas, word, pad + s.chip + s.gap, pad, s.text, LIGHT if word in EMOTIONS else _DIM)
     if look.name == "full":
         for n in range(len(EMOTIONS)):
             top = pad + s.header + s.gap + n * s.row
-            color = LIGHT if EMOTIONS[n] == emotion else _DIM
+            color = LIGHT if EMOTIONS[n] == word else _DIM
             _write(canvas, EMOTIONS[n], pad, top + (s.row - round(s.label * 1.3)) // 2, s.label, color)
     return canvas
 
@@ -237,9 +250,9 @@ def _ground(look: Look, sizes: _Sizes) -> Pixels:
 
 
 @lru_cache(maxsize=256)
-def _chip(name: str, emotion: str | None, width: int, height: int, text: int) -> Pixels:
-    """The face's id on its emotion's colour."""
-    color = _COLORS[emotion]
+def _chip(name: str, word: str, width: int, height: int, text: int) -> Pixels:
+    """The face's id on the colour of what it is called."""
+    color = _COLORS[word]
     chip = tint(rounded(width, height, text * 0.3), color)
     _write(chip, name, (width - text_width(name, text)) // 2, 0, text, text_on(color))
     return chip

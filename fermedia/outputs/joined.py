@@ -35,8 +35,9 @@ class SpanWriter(FilmWriter):
         start: float | None,
         memory: Memory,
         last: Sequence[Observation] | None,
+        undecided: float = 0.0,
     ) -> None:
-        super().__init__(path, source, info, start)
+        super().__init__(path, source, info, start, undecided=undecided)
         self._painter.recall(memory, last)
 
     def __enter__(self) -> Self:

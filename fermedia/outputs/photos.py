@@ -32,11 +32,11 @@ _LONGEST = 65_500
 class PhotoWriter:
     """Writes an annotated JPEG per analysed picture into ``folder``; a context manager and a sink.
 
-    They are called as ``FreeNames`` says. Raises MediaError (stage ``write``).
+    They are called as ``FreeNames`` says; ``undecided`` is ``drawing.Painter``'s. Raises MediaError (stage ``write``).
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, undecided: float = 0.0) -> None:
+        self.folder, self._undecided = folder, undecided
         self._names = FreeNames()
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class PhotoWriter:
         if frame.name is None:
             raise TypeError("an annotated picture needs a name")
         picture = frame.picture
-        patches = overlay(observations, picture.width, picture.height)
+        patches = overlay(observations, picture.width, picture.height, self._undecided)
         # OpenCV encodes from BGR without another copy; Pillow would make one of 4 bytes a pixel.
         image = np.asarray(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2BGR), np.uint8)
         blend_rgb(image, (Patch(p.x, p.y, p.rgba[:, :, [2, 1, 0, 3]]) for p in patches))

@@ -74,8 +74,8 @@ def _is_small(width: int, height: int) -> bool:
 class FramePainter:
     """Lays the faces of one film over its frames, one after the other, without leaving their colour space."""
 
-    def __init__(self, info: MediaInfo) -> None:
-        self._painter = Painter(info.width, info.height)
+    def __init__(self, info: MediaInfo, undecided: float = 0.0) -> None:
+        self._painter = Painter(info.width, info.height, undecided)
         self._patches: list[YuvPatch] = []
         self._space: YuvSpace | None = None
         self._last: Sequence[Observation] | None = None
@@ -117,7 +117,7 @@ class FilmWriter:
     ``warning`` is one line about sound that could not be kept, else None.
 
     ``source`` is where the sound and the clock come from; None for a film made of numbered pictures, which has neither.
-    ``seams`` are its reader's, for the sound (``outputs.audio``).
+    ``seams`` are its reader's, for the sound (``outputs.audio``). ``undecided`` is ``drawing.Painter``'s.
 
     At the end of the ``with`` the film is complete and has been read back; after an error, or without any frame, no
     file is left. Raises MediaError (stage ``write``).
@@ -132,6 +132,7 @@ class FilmWriter:
         end: float | None = None,
         lane: Lane | None = None,
         seams: Sequence[Fraction] | None = None,
+        undecided: float = 0.0,
     ) -> None:
         self.path = path
         self._seams = seams
@@ -139,7 +140,7 @@ class FilmWriter:
         self._info = info
         self._start = Fraction(start or 0)
         self._end = None if end is None else Fraction(end)
-        self._painter = FramePainter(info)
+        self._painter = FramePainter(info, undecided)
         self._held: tuple[av.VideoFrame, float | None] | None = None
         self._step = 1 / self._rate
         self._durations: dict[int, int] = {}

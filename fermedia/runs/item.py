@@ -156,8 +156,9 @@ class Engine:
             film, lane = None, Lane()
             if options.video:
                 sound = item.path if item.kind == "video" else None
+                span = options.start, options.end
                 film = FilmWriter(
-                    staging / "annotated.mp4", sound, reader.info, options.start, options.end, lane, reader.seams
+                    staging / "annotated.mp4", sound, reader.info, *span, lane, reader.seams, options.undecided
                 )
                 stack.enter_context(film)
             on_frames(_expected(reader.info, options), 0)
@@ -195,7 +196,7 @@ class Engine:
             # What may fail comes first: then the picture is not in the tables.
             sinks: list[Any] = [stack.enter_context(PhotoPreviews(staging / FOLDER))]
             if self.options.video:
-                sinks.insert(0, stack.enter_context(PhotoWriter(staging / "annotated")))
+                sinks.insert(0, stack.enter_context(PhotoWriter(staging / "annotated", self.options.undecided)))
             sinks.append(stack.enter_context(TimelineWriter(staging / "timeline.csv", str(item.path))))
             pictures = stack.enter_context(closing(frames()))
             for frame, observations in stack.enter_context(closing(self.observer.observe(pictures, follow=False))):

@@ -209,7 +209,8 @@ class LongFilm:
             with ExitStack() as stack:
                 info, part = self._frames(plan, span, stack)
                 frames = stack.enter_context(closing(ahead(part, _waiting(info))))
-                film = SpanWriter(path, self._path, info, self._options.start, memory, last)
+                options = self._options
+                film = SpanWriter(path, self._path, info, options.start, memory, last, options.undecided)
                 stack.enter_context(film)
                 for frame, seen in zip(frames, found, strict=True):
                     film.write(frame, seen)

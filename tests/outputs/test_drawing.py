@@ -187,6 +187,23 @@ def test_a_face_without_a_judgement_is_framed_in_grey_and_says_so() -> None:
     assert not np.array_equal(tag, panel(overlay([other], 1920, 1080)).rgba)
 
 
+def test_a_face_whose_best_emotion_is_not_probable_enough_is_undecided() -> None:
+    """Grey where it would have the colour, with the same frame and all bars; at the threshold it is decided."""
+    shares = [0.35 if e == "happy" else 0.65 / 6 for e in EMOTIONS]
+    seen = [face(300, 300, 300, 300, 0, shares)]
+    least = float(np.float32(0.35))
+    decided, exact = overlay(seen, 1920, 1080), overlay(seen, 1920, 1080, least)
+    assert all(np.array_equal(a.rgba, b.rgba) for a, b in zip(decided, exact, strict=True))
+    undecided = overlay(seen, 1920, 1080, 0.4)
+    assert [p.rgba.shape for p in undecided] == [p.rgba.shape for p in decided]
+    for patch in undecided[:-1]:
+        assert np.ptp(patch.rgba[:, :, :3].astype(int), axis=2).max() <= 12
+    happy = np.array(rgb(EMOTION_COLORS["happy"]))
+    header, rest = (panel(undecided).rgba[part, :, :3].astype(int) for part in (slice(0, 40), slice(60, None)))
+    assert not (np.abs(header - happy).max(axis=2) < 40).any()  # nor has the chip its colour
+    assert (np.abs(rest - happy).max(axis=2) < 12).sum() > 20  # its bar has
+
+
 def test_nothing_seen_nothing_painted() -> None:
     assert overlay([], 640, 480) == []
     assert overlay([face(900, 900, 50, 50)], 640, 480) == []

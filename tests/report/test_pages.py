@@ -229,7 +229,8 @@ def test_the_gallery_shows_each_strongest_moment_and_leads_there(made: Made, bro
     last = shown.last
     last.scroll_into_view_if_needed()
     page.wait_for_function("() => [...document.querySelectorAll('.moment img')].every(i => i.naturalWidth === 160)")
-    assert f"{100 * float(index[-1]['probability']):.0f}" in last.inner_text()
+    said = float(last.inner_text().split("\n")[1].split("\u2009")[0])
+    assert said == pytest.approx(100 * float(index[-1]["probability"]), abs=0.51)
     last.click()
     settle(page, float(index[-1]["timestamp"]))
 

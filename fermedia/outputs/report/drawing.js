@@ -55,7 +55,7 @@ function drawOverview(canvas, timeline) {
     for (const run of face.runs) {
       const stride = Math.max(1, Math.floor(1 / (data.step * scale)));
       for (let cell = 0; cell < run.count; cell += stride) {
-        const best = strongest(run.bytes, 8 * cell);
+        const best = strongest(run.bytes, 8 * cell, data.undecided);
         c.globalAlpha = best < 0 ? 0.3 : 1;
         c.fillStyle = best < 0 ? ink : data.emotions[best].color;
         const x = (run.begin + cell) * data.step * scale;
@@ -79,12 +79,12 @@ function rim(c, ink, x, y, width, height, radius) {
   c.globalAlpha = 1;
 }
 
-/** The number of the most probable emotion of a cell, -1 where it is not judged. */
-function strongest(bytes, at) {
+/** The number of the most probable emotion of a cell, -1 where it is not judged, or less probable than `least`. */
+function strongest(bytes, at, least) {
   if (bytes[at] !== 2) return -1;
   let best = 0;
   for (let i = 1; i < 7; i++) if (bytes[at + 1 + i] > bytes[at + 1 + best]) best = i;
-  return best;
+  return bytes[at + 1 + best] < 250 * least ? -1 : best;
 }
 
 const RIBBON = 16; // height of the segments' ribbon with the room above it

@@ -52,12 +52,13 @@
       bars.map((b) => b.row));
     const update = (seen) => {
       const best = seen.judged ? seen.p.indexOf(Math.max(...seen.p)) : -1;
-      title.replaceChildren(...(best < 0 ? ["too small to be judged"] : [fermedia.dot(data.emotions[best].color), fermedia.capital(data.emotions[best].name)]));
+      const undecided = best >= 0 && seen.p[best] < data.undecided;
+      title.replaceChildren(...(best < 0 ? ["too small to be judged"] : undecided ? ["Undecided"] : [fermedia.dot(data.emotions[best].color), fermedia.capital(data.emotions[best].name)]));
       value.textContent = best < 0 ? "" : percent(seen.p[best]);
       bars.forEach((b, i) => {
         b.fill.style.width = seen.judged ? `${100 * seen.p[i]}%` : "0";
         b.number.textContent = seen.judged ? percent(seen.p[i]) : "";
-        b.row.classList.toggle("best", i === best);
+        b.row.classList.toggle("best", i === best && !undecided);
       });
     };
     cards.set(face.face_id, { element, update });

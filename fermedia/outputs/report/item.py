@@ -42,6 +42,7 @@ def write_item_page(item: FinishedItem, key: str) -> None:
         "analysed": about["frames_analysed"],
         "fermedia": about["fermedia"],
         "options": about["options"],
+        "undecided": float(about["options"].get("undecided", 0)),  # results of older versions know none
         "failures": [failure["error"] for failure in about["failures"]],
         "notes": notes(about),
         "files": _files(folder),

@@ -5,7 +5,11 @@
   const { el, percent, plural, count } = fermedia, data = window.report;
   const parts = data.key.split("/"), all = data.all;
   const place = parts.length > 1 ? parts.slice(0, -1) : parts;
-  const strongest = (face) => (face.length > 4 ? data.emotions[indexOfMax(face.slice(4))].name : "not judged");
+  const strongest = (face) => {
+    if (face.length <= 4) return "not judged";
+    const best = indexOfMax(face.slice(4));
+    return face[4 + best] < 1000 * data.undecided ? "undecided" : data.emotions[best].name;
+  };
   function indexOfMax(values) { return values.indexOf(Math.max(...values)); }
   const kinds = data.pictures.map((p) => (p.faces.length ? [...new Set(p.faces.map(strongest))] : ["no face"]));
   const faces = data.pictures.reduce((sum, p) => sum + p.faces.length, 0);
@@ -100,9 +104,9 @@
   }
 
   function card(face, i) {
-    const p = face.slice(4).map((v) => v / 1000), best = indexOfMax(p);
+    const p = face.slice(4).map((v) => v / 1000), kind = strongest(face), best = kind === "undecided" ? -1 : indexOfMax(p);
     return el("article", { class: "card" },
-      el("header", {}, el("b", { text: "#" + i }), p.length ? fermedia.emotionName(data.emotions[best].name) : "too small to be judged", p.length ? el("em", { text: percent(p[best]) }) : null),
+      el("header", {}, el("b", { text: "#" + i }), p.length ? (best < 0 ? "Undecided" : fermedia.emotionName(kind)) : "too small to be judged", p.length ? el("em", { text: percent(Math.max(...p)) }) : null),
       p.map((value, e) => {
         const fill = el("i", { color: data.emotions[e].color });
         fill.style.width = `${100 * value}%`;
@@ -123,7 +127,7 @@
   const number = (kind) => kinds.filter((k) => k.includes(kind)).length;
   const options = [
     ...data.emotions.map((e) => ({ value: e.name, text: e.name, color: e.color, number: number(e.name) })),
-    ...["not judged", "no face"].filter(number).map((k) => ({ value: k, text: k, number: number(k) })),
+    ...["undecided", "not judged", "no face"].filter(number).map((k) => ({ value: k, text: k, number: number(k) })),
   ];
   const search = el("input", { type: "search", placeholder: "Name", "aria-label": "Part of a name", on: { input: () => { words = search.value.toLowerCase(); filter(); } } });
   main.append(

@@ -42,8 +42,8 @@ def test_from_the_first_item_to_the_last(tmp_path: Path) -> None:
         assert found.output.splitlines() == [
             f"{tmp_path}: running",
             "items     1 of 3 finished, 1 failed, 1 left",
-            "settings  --every 3 --no-video --labels fer2013 --detector balanced --detection-confidence 0.5 "
-            "--min-face 16.0 --smooth 0.5",
+            "settings  --every 3 --no-video --labels fer2013 --detector balanced --runtime litert "
+            "--detection-confidence 0.5 --min-face 16.0 --undecided 0.4 --smooth 0.5",
             f"network   {'f' * 64}",
             "failed    b.mp4: no film",
         ]

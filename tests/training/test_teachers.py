@@ -184,7 +184,7 @@ def test_interrupted_while_the_teachers_answer_it_goes_on_exactly(
     with pytest.raises(KeyboardInterrupt, match=r"no epoch was finished; go on with: .* --resume"):
         train_model(faces, out, STUDENT, ferplus=faces.parent / "votes.csv", teachers=pair)
     interrupted_at(1)
-    with pytest.raises(KeyboardInterrupt, match="1 epochs are kept; go on with"):
+    with pytest.raises(KeyboardInterrupt, match="1 epoch is kept; go on with"):
         train_model(faces, out, {}, teachers=pair[::-1], resume=True)
     monkeypatch.setattr(Committee, "keep", keep)
     first = out / ANSWERS / "000.npz"

@@ -97,17 +97,17 @@ class LiteRTDetector:
         (given,) = self._interpreter.get_input_details()
         answers = {int(details["shape"][-1]): details["index"] for details in self._interpreter.get_output_details()}
         self._input, self._places, self._scores = given["index"], answers[16], answers[1]
-        self._values = np.empty((1, self._side, self._side, 3), np.float32)
 
     def look(self, square: Color | Gray) -> list[Place]:
         """See ``Detector``."""
         if self._interpreter is None:
             raise ValueError("this detector is closed")
         shown = resized(square, self._side)
+        values = self._interpreter.tensor(self._input)()  # its own memory, to which nothing may point while it runs
         # -1..1; a grey square is the same in all three colours.
-        np.multiply(shown[..., None] if shown.ndim == 2 else shown, np.float32(1 / 127.5), out=self._values[0])
-        self._values -= 1
-        self._interpreter.set_tensor(self._input, self._values)
+        np.multiply(shown[..., None] if shown.ndim == 2 else shown, np.float32(1 / 127.5), out=values[0])
+        values -= 1
+        del values
         self._interpreter.invoke()
         logits = self._interpreter.get_tensor(self._scores)[0, :, 0]
         kept = np.flatnonzero(logits >= self._least)
@@ -180,7 +180,8 @@ def _merged(points: NDArray[np.float64], scores: NDArray[np.float32]) -> list[Pl
         alike = _overlap(points[rest], points[rest[0]]) > _SAME_FACE
         alike[0] = True
         own = rest[alike]
-        (left, top), (right, bottom), *keypoints = np.average(points[own], axis=0, weights=scores[own])
+        shares = scores[own] / scores[own].sum()
+        (left, top), (right, bottom), *keypoints = np.tensordot(shares, points[own], axes=1)
         if right > left and bottom > top:
             box = Box(float(left), float(top), float(right - left), float(bottom - top))
             places.append(Place(box, float(scores[rest[0]]), np.array(keypoints, np.float32)))

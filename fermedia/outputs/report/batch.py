@@ -58,9 +58,13 @@ def write_report(folder: Path, items: bool = True) -> int:
         "failures": records(failures.head(_MOST_ROWS)),
         "failed": len(failures),
         "groups": [
-            {"name": name, "columns": list(table.columns), "rows": table.head(_MOST_ROWS).to_numpy().tolist()}
+            {
+                "name": name,
+                "columns": list(table.columns),
+                "rows": table.where(table.notna(), "").head(_MOST_ROWS).to_numpy().tolist(),
+            }
             for name in GROUPS
-            if (folder / name).is_file() and len(table := _table(folder / name).astype(object).fillna(""))
+            if (folder / name).is_file() and len(table := _table(folder / name).astype(object))
         ],
         "files": [{"name": n, "href": url(n)} for n in _files(folder)],
     }

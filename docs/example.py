@@ -1,4 +1,4 @@
-"""From a film to numbers, moments and a figure, in Python.
+"""From a video to numbers, moments and a figure, in Python.
 
 python docs/example.py interview.mp4
 """
@@ -21,7 +21,7 @@ print(summary[["face_id", "coverage", "judged", "emotion", "happy_mean", "happy_
 segments = fermedia.segments(timeline)
 print(segments[["face_id", "emotion", "begin", "end", "mean"]].to_string(index=False))
 
-# Smiles of more than a second, with the moment of each to look up in the film.
+# Smiles of more than a second, with the moment of each to look up in the video.
 smiles = segments.query("emotion == 'happy' and duration > 1")
 for smile in smiles.itertuples():
     print(f"face {smile.face_id} smiles for {smile.duration:.1f} s, most at {smile.peak_time:.2f} s")

@@ -1,7 +1,7 @@
-"""What Linux's control groups leave this process: containers, Slurm and systemd set their limits by them.
+"""The limits that Linux's control groups set for this process: containers, Slurm and systemd use them.
 
-Groups lie in each other, and the smallest limit along the way holds. Both versions are read, and both at once. In a
-container the outermost group that can be seen is the container's own, whatever the way to it is called.
+Groups are nested, and the smallest limit among a group and its parents applies. Versions 1 and 2 are read, also where
+both are mounted. In a container the outermost visible group is the container's own, whatever its path is.
 """
 
 from __future__ import annotations
@@ -10,44 +10,44 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-#: Where the groups are, and which of them this process is in: lines of "number:controllers:way", for version 2 without
-#: controllers.
+#: Where the groups are mounted, and which of them this process is in: lines of "number:controllers:path", for version 2
+#: without controllers.
 _ROOT, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def processors(root: Path = _ROOT, own: Path = _OWN) -> float | None:
-    """How many processors' time this process may take, 1.5 for one and a half; None if nothing limits it."""
+    """The processor time that this process may use, in processors (1.5 is one and a half); None without a limit."""
     return min(_limits(root, own, "cpu", _quota), default=None)
 
 
 def memory(root: Path = _ROOT, own: Path = _OWN) -> int | None:
-    """Bytes that may still be taken; None if nothing limits them. What is kept of files that were read counts as free.
+    """Bytes that may still be allocated; None without a limit. The inactive file cache counts as free.
 
-    Below zero where a group has more than its limit, which may have been lowered.
+    Negative where a group uses more than its limit, which may have been lowered.
     """
     return min(map(int, _limits(root, own, "memory", _unused)), default=None)
 
 
 def _limits(root: Path, own: Path, controller: str, read: Callable[[Path], float]) -> Iterator[float]:
-    """What ``read`` finds in all groups that this process is in."""
+    """The limits that ``read`` finds in this process's groups and their parents."""
     for folder in _folders(root, own, controller):
         with suppress(OSError, ValueError, KeyError):  # no such group, or no limit
             yield read(folder)
 
 
 def _folders(root: Path, own: Path, controller: str) -> Iterator[Path]:
-    """The folders of the groups; not all need be there."""
+    """The folders of the groups; some may not exist."""
     try:
         lines = own.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # another system
         return
     for line in lines:
-        _, controllers, way = line.split(":", 2)
+        _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        inside = PurePosixPath(way.lstrip("/"))
+        inside = PurePosixPath(path.lstrip("/"))
         groups = [inside, *inside.parents]
-        if ".." in inside.parts:  # outside of what this process may see
+        if ".." in inside.parts:  # outside the namespace of this process
             groups = [PurePosixPath()]
         for top in [root / controller] if controllers else [root, root / "unified"]:
             yield from (top / group for group in groups)

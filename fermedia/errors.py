@@ -1,4 +1,13 @@
-"""What can go wrong, in the user's words. Each message is one line: what, which file, what to try."""
+"""The exceptions that fermedia raises. Each message is one line: what went wrong, with which file, what to try."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+Stage = Literal["open", "read", "decode", "audio", "write", "worker", "disk", "internal"]
+"""The operation that failed. ``worker``: the worker process died or exceeded the time limit; ``disk``: the disk is
+full, which is not caused by the item, so the run stops; ``internal``: a bug in fermedia."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class FermediaError(Exception):
@@ -6,38 +15,48 @@ class FermediaError(Exception):
 
 
 class UsageError(FermediaError):
-    """The call itself cannot be met (exit status 2)."""
+    """The arguments are wrong or contradict each other (exit status 2)."""
 
 
 class MediaError(FermediaError):
-    """A file that is not, or not wholly, readable as video or picture.
+    """A file cannot be read, or not completely, as a video or photo, or its results cannot be written.
 
-    ``stage`` is what was being tried: ``open``, ``decode``, ``write``.
+    Attributes:
+        stage: The operation that failed.
     """
 
-    def __init__(self, message: str, stage: str = "open") -> None:
+    def __init__(self, message: str, stage: Stage = "open") -> None:
         super().__init__(message)
         self.stage = stage
 
 
+def write_error(path: Path, source: str, error: OSError) -> MediaError:
+    """The error for a table of the recording ``source`` that cannot be written."""
+    return MediaError(f"{path.name} of {source} cannot be written ({error.strerror or error})", "write")
+
+
+class MediaWarning(UserWarning):
+    """A part of a recording was left out or corrected (``fermedia.observe`` and ``analyze``)."""
+
+
 class OutputError(FermediaError):
-    """The folder of the results cannot be written, or not any more: no item's fault, so the run ends."""
+    """The folder of results cannot be written; this is not caused by an item, so the run ends."""
 
 
 class DataError(FermediaError):
-    """A data set that is not as the format says."""
+    """A data set or table does not have the expected format."""
 
 
 class ModelError(FermediaError):
-    """A model folder that is missing, incomplete or damaged."""
+    """A model folder is missing, incomplete or damaged."""
 
 
 class MissingExtraError(FermediaError):
-    """A command whose optional packages are not installed."""
+    """The optional packages of a command are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f'{what} needs packages that are not installed; run: pip install "fermedia[{extra}]"')
 
 
 class WorkerError(FermediaError):
-    """The processes or machines that should do the work cannot."""
+    """The worker processes or the machines of a cluster cannot do the work."""

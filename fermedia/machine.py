@@ -1,6 +1,6 @@
-"""What a process asks of the machine it runs on: processors, memory, and turns at them.
+"""Processors, memory and scheduling: what this process may use, and settings for it.
 
-What a system does not have, such as threads bound to processors, is left undone there.
+A setting that the operating system lacks, such as the affinity of threads, is skipped.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ctypes
 import gc
 import math
 import os
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,11 +18,23 @@ from threading import get_native_id
 
 from fermedia import cgroups
 
-#: glibc's name for how many heaps there may be, and how many suffice: with them no run was slower.
+#: glibc's mallopt parameter for the number of heaps (arenas), and how many suffice: with them no run was slower.
 _M_ARENA_MAX, _HEAPS = -8, 2
 
-#: How many processors this process keeps to; None for all there are. See ``keep_to``.
+#: Linux's prctl option for the signal that is sent when the parent process ends.
+_PR_SET_PDEATHSIG = 1
+
+#: The number of processors that this process limits itself to; None for all. See ``pin_threads``.
 _kept: int | None = None
+
+
+#: The message where a thread or a process cannot be started.
+NO_THREADS = "the system allows no further thread or process; allow more (ulimit -u, pids.max), or use fewer --workers"
+
+
+def is_no_thread(error: Exception) -> bool:
+    """Whether an error says that no thread could be started."""
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
 def cores() -> int:
@@ -33,18 +46,18 @@ def cores() -> int:
 
 @cache
 def _quota() -> int | None:
-    """How many processors the control groups leave this process, None if they say nothing: asked once.
+    """How many processors the control groups allow, None if they set no limit; read once.
 
-    A part of one counts as one, so that nothing is left unused.
+    Rounded up, so that no part of the quota is left unused.
     """
     quota = cgroups.processors()
     return None if quota is None else max(1, math.ceil(quota))
 
 
 def free_memory() -> int:
-    """Bytes that this process and its children may still take: of the machine's, and of its control groups'.
+    """Bytes that this process and its children may still allocate, by the machine's memory and the control groups.
 
-    What files that were read are kept in counts as free.
+    The file cache counts as free.
     """
     import psutil
 
@@ -52,65 +65,82 @@ def free_memory() -> int:
     return max(0, min(limit for limit in limits if limit is not None))
 
 
-def keep_to(count: int) -> None:
-    """Use no more processors than so many from now on, because others work beside this process."""
+def pin_threads(count: int) -> None:
+    """Use at most ``count`` processors from now on, because other processes need the rest."""
     global _kept
     _kept = max(1, count)
 
 
-def give_back_memory() -> None:
-    """Hand what is free to the system. glibc keeps much of what decoders and threads that are gone have used.
+def trim_heap() -> None:
+    """Return free memory to the system: glibc keeps much of what closed decoders and ended threads used.
 
-    What hangs together in circles of references, such as a generator and the error that ended it, is freed before.
+    Reference cycles, such as a generator and the error that ended it, are collected first.
     """
     gc.collect()
-    _ask_glibc("malloc_trim", 0)
+    _ask_libc("malloc_trim", 0)
 
 
-def share_heaps() -> None:
-    """Have all threads to come take their memory from two heaps, where glibc makes one for each of many threads.
+def limit_malloc_arenas() -> None:
+    """Limit glibc to two heaps (arenas) for all threads started later; by default it makes one for each of many.
 
-    What is free in one thread's heap no other can use, and little of it can be given back while anything near is in
-    use: decoders and encoders, each with threads of its own, filled 17 MB more with every part of a film of 1920x1080.
-    For a process that is ours alone; it stays as it is where somebody has chosen otherwise.
+    Free memory in one thread's heap is of no use to the others, and little of it can be returned while its neighbours
+    are in use: decoders and encoders, each with threads of its own, took 17 MB more with every part of a video of
+    1920x1080. For the command line's own processes only. A limit that the user has set is kept.
     """
     chosen = "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in os.environ.get("GLIBC_TUNABLES", "")
     if not chosen:
-        _ask_glibc("mallopt", _M_ARENA_MAX, _HEAPS)
+        _ask_libc("mallopt", _M_ARENA_MAX, _HEAPS)
 
 
-def _ask_glibc(function: str, *arguments: int) -> None:
+def _ask_libc(function: str, *arguments: int) -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None)[function](*arguments)
 
 
-def take_long_turns() -> None:
-    """Have this thread, and all that are begun from it, interrupted less often by each other (Linux's SCHED_BATCH).
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when the one that started it ends, even while it is suspended (Linux).
 
-    For a process whose answers nobody waits for one by one. It stays as it is where somebody has chosen otherwise.
+    Args:
+        parent: The parent's process id.
     """
-    with suppress(AttributeError, OSError):  # another system, or it forbids that
+    if sys.platform == "linux" and hasattr(signal, "SIGKILL"):
+        _ask_libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the call
+            os._exit(1)
+
+
+def use_batch_scheduling() -> None:
+    """Set Linux's SCHED_BATCH for this thread and those it starts, so that they preempt each other less often.
+
+    For processes where throughput counts and response time does not. A policy that the user has set is kept.
+    """
+    with suppress(AttributeError, OSError):  # another system, or not permitted
         if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def busy_pool(threads: int, name: str, nice: int = 0) -> ThreadPoolExecutor:
-    """A pool for ``threads`` that keep the processors at work, and may be ``nice`` to others of this process.
+    """Make a thread pool for compute-bound work.
 
-    Where there are as many as processors, each thread keeps to one of its own, and so do those that libraries begin
-    from it: Linux, left to itself, often lets two of them wait for one processor while another idles. It is not done
-    where this process is to leave processors to others, nor where the system has no such binding.
+    With as many threads as processors, each thread, and those that libraries start from it, is pinned to a processor
+    of its own: Linux by default often has two of them wait for one processor while another idles. Threads are not
+    pinned where this process limits itself to fewer processors, nor where the system has no affinity.
+
+    Args:
+        threads: The number of threads.
+        name: The prefix of their names.
+        nice: By how much to raise their niceness, which lowers their priority within this process (Linux only).
     """
-    places = sorted(os.sched_getaffinity(0)) if _kept is None and hasattr(os, "sched_getaffinity") else []
-    if not 1 < len(places) == threads:
-        places = []
+    processors = sorted(os.sched_getaffinity(0)) if _kept is None and hasattr(os, "sched_getaffinity") else []
+    if not 1 < len(processors) == threads:
+        processors = []
 
     def begin() -> None:
         with suppress(OSError):
-            if nice and sys.platform == "linux":  # elsewhere it would be the whole process
+            if nice and sys.platform == "linux":  # elsewhere it would apply to the whole process
                 os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + nice)
-            if places and hasattr(os, "sched_setaffinity"):
-                os.sched_setaffinity(0, {places.pop()})
+            if processors and hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(0, {processors.pop()})
 
     return ThreadPoolExecutor(threads, name, initializer=begin)

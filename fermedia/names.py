@@ -1,4 +1,4 @@
-"""What systems ask of the names of files, and of their paths."""
+"""File names and paths that are valid on every operating system."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ import re
 import sys
 from pathlib import Path
 
-#: Bytes of a file's name on all common file systems (NAME_MAX).
+#: The file and the folder by which a results folder of fermedia is recognized.
+LEDGER, ITEMS = "ledger.jsonl", "items"
+
+#: The longest file name, in bytes, of common file systems (NAME_MAX).
 _MOST_BYTES = 255
 
-#: What Windows does not have in a name: these characters, and a point or a space at its end. A name that reads as if
-#: something in it had been replaced already must not be taken for that.
+#: What Windows forbids in a name: these characters, and a period or space at its end. An existing ``%x..`` is escaped
+#: too, so that it cannot be confused with an escaped character.
 _FORBIDDEN = re.compile(r"""[\x00-\x1f<>:"|?*\\]|[. ]\Z|%(?=x[0-9a-f]{2})""", re.IGNORECASE)
 
-#: The names that it keeps for devices, whatever follows their first point.
+#: The names that Windows reserves for devices, with any extension.
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\.|\Z)", re.IGNORECASE)
 
-#: Characters of a path on Windows up to which every program opens it, less a short file name.
+#: The longest path, in characters, that every program on Windows opens, less a short (8.3) file name.
 _LONGEST_PATH = 248
 
-#: What Windows has before a path that may be of any length.
+#: Windows' prefix for paths of any length.
 EXTENDED = "\\\\?\\"
 
 
 def portable(name: str) -> str:
-    """A file's name as all systems can have it, so that results can be copied anywhere; no two names become one.
+    """Make a file name valid on all systems, so that results can be copied anywhere; distinct names stay distinct.
 
-    What Windows does not allow becomes ``%x`` and its number: ``a:b`` is ``a%x3Ab``, ``aux.mp4`` ``%x61ux.mp4``. A
-    name that grows too long ends in a part of its digest.
+    What Windows forbids becomes ``%x`` and its code: ``a:b`` is ``a%x3Ab``, ``aux.mp4`` is ``%x61ux.mp4``. A name that
+    becomes too long is truncated and ends in a part of its digest.
     """
     changed = _FORBIDDEN.sub(lambda found: _escaped(found[0]), name)
     if _DEVICE.match(changed):
@@ -44,7 +47,7 @@ def _escaped(character: str) -> str:
 
 
 def fitting(stem: str, suffix: str) -> str:
-    """A name no longer than file systems have them: of ``stem`` as many whole characters as there is room for."""
+    """``stem`` and ``suffix``, with ``stem`` truncated at a whole character so that the name fits file systems."""
     room = _MOST_BYTES - len(os.fsencode(suffix))
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]
@@ -52,9 +55,11 @@ def fitting(stem: str, suffix: str) -> str:
 
 
 def reachable(path: Path, below: int = 0) -> Path:
-    """The same file or folder; on Windows, if its path is too long for most programs, as it can be opened nevertheless.
+    """The same path; on Windows a path that is too long for most programs gets the prefix with which it can be opened.
 
-    ``below`` is how many characters more the paths of what lies in it may have.
+    Args:
+        path: A file or folder.
+        below: By how many characters the paths inside it may be longer.
     """
     if sys.platform != "win32":
         return path
@@ -62,7 +67,7 @@ def reachable(path: Path, below: int = 0) -> Path:
 
 
 def extended(path: str, below: int = 0) -> str:
-    """An absolute path of Windows; with the prefix that lets it be long, if it and ``below`` characters more are."""
+    """An absolute Windows path, with the prefix for long paths if it is too long with ``below`` more characters."""
     if len(path) + below < _LONGEST_PATH or path.startswith(EXTENDED):
         return path
     return f"{EXTENDED}UNC{path[1:]}" if path.startswith("\\\\") else EXTENDED + path

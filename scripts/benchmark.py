@@ -1,7 +1,8 @@
 """What a frame costs, stage by stage, and how near the whole run comes to what the machine could give.
 
-    python scripts/benchmark.py                          made-up films of 640x360, 1280x720 and 1920x1080
-    python scripts/benchmark.py --film FILM              a film of yours
+    python scripts/benchmark.py                          made-up videos of 640x360, 1280x720 and 1920x1080
+    python scripts/benchmark.py --video VIDEO              a video of yours
+    python scripts/benchmark.py --measures               only tables with and without --measures, at 1280x720
     python scripts/benchmark.py --worker-memory          only the peak memory of one worker, at three sizes
     python scripts/benchmark.py --memory                 peak memory at 1, 5 and 20 minutes as well (takes long)
     python scripts/benchmark.py --fer PYTHON             beside fer (PyPI), by an interpreter that has it installed
@@ -15,17 +16,14 @@ runs on the machine, the frames a second and all that is by the clock are worse 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib import import_module
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -33,37 +31,39 @@ from statistics import median
 from typing import Any
 
 import av
-import cv2
-import numpy as np
+import measuring
+from measuring import analyze, encode, make_video
 
-from fermedia.machine import cores, share_heaps, take_long_turns
-from fermedia.media.frames import VideoPicture
+from fermedia.jobs.item import Engine
+from fermedia.machine import cores, limit_malloc_arenas, use_batch_scheduling
+from fermedia.media.frames import VideoImage
 from fermedia.media.video import VideoReader
-from fermedia.options import AnalyzeOptions
-from fermedia.outputs.video import FramePainter, quality
-from fermedia.runs.demo import make_clip
-from fermedia.runs.item import Engine
+from fermedia.options import PRESETS, AnalyzeOptions
+from fermedia.render.encoder import quality
+from fermedia.render.video import FramePainter
 from fermedia.types import Frame, MediaItem, Observation
-from fermedia.vision.detect import FaceDetector, Found
+from fermedia.vision.detect import DetectedFace, FaceDetector
 from fermedia.vision.framing import crop_face
-from fermedia.vision.observe import stretch
+from fermedia.vision.measures import measured as figures
+from fermedia.vision.mesh import FaceMesh
+from fermedia.vision.observe import detection_interval
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 
-#: Frames whose cost is measured stage by stage; the first ones of a film may be lead-in.
+#: Frames whose cost is measured stage by stage; the first ones of a video may be lead-in.
 SAMPLE = 100
 
 FER = """
 import json, sys, time, cv2
 from fer.fer import FER
 detector = FER()
-film = cv2.VideoCapture(sys.argv[1])
+video = cv2.VideoCapture(sys.argv[1])
 count, faces, begun = 0, 0, None
 while True:
-    more, picture = film.read()
+    more, image = video.read()
     if not more:
         break
-    found = len(detector.detect_emotions(picture))
+    found = len(detector.detect_emotions(image))
     if begun is None:  # the first frame builds the network
         begun = time.perf_counter(), time.process_time()
     else:
@@ -104,31 +104,36 @@ def measured(cost: Cost, frames: int = 0) -> Iterator[None]:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--film", type=Path, help="measure this film")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of the made-up films")
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--video", type=Path, help="measure this video")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the made-up videos")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--memory", action="store_true", help="also measure peak memory, at 1, 5 and 20 minutes")
     parser.add_argument("--worker-memory", action="store_true", help="measure nothing but the peak memory of a worker")
-    parser.add_argument("--detector", default="balanced", choices=("fast", "balanced", "thorough"))
+    parser.add_argument("--measures", action="store_true", help="measure nothing but what --measures adds")
+    parser.add_argument("--detector", default="balanced", choices=PRESETS)
     parser.add_argument("--fer", type=Path, metavar="PYTHON", help="an interpreter in whose environment fer is")
     arguments = parser.parse_args()
-    take_long_turns()  # both as the command does
-    share_heaps()
+    use_batch_scheduling()  # both as the command does
+    limit_malloc_arenas()
     print(f"{cores()} processors, {busy()} of them busy with something else at the start\n")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if arguments.worker_memory:
             worker_memory(work, arguments.seconds)
             return
-        films = [arguments.film] if arguments.film else [make_film(work, s, arguments.seconds) for s in SIZES]
-        for film in films:
-            table(film, work, arguments.detector, arguments.rounds)
-        first_result(films[0], work)
+        if arguments.measures:
+            video = arguments.video or make_video(work, SIZES[1], arguments.seconds)
+            measures(video, work, arguments.detector, arguments.rounds)
+            return
+        videos = [arguments.video] if arguments.video else [make_video(work, s, arguments.seconds) for s in SIZES]
+        for video in videos:
+            table(video, work, arguments.detector, arguments.rounds)
+        first_result(videos[0], work)
         if arguments.fer:
-            pair(films[min(1, len(films) - 1)], arguments.fer, arguments.detector, arguments.rounds)
+            pair(videos[min(1, len(videos) - 1)], arguments.fer, arguments.detector, arguments.rounds)
         if arguments.memory:
-            memory(films[-1], work)
+            memory(videos[-1], work)
 
 
 def busy(seconds: float = 1.0) -> str:
@@ -148,59 +153,34 @@ def _idle() -> int:
     return int(idle) + int(waiting)
 
 
-def make_film(work: Path, size: tuple[int, int], seconds: float) -> Path:
-    """The demo's clip at another size, over and over, with a camera's grain so that the codec has something to do."""
-    clip, path = work / "clip.mp4", work / f"{size[0]}x{size[1]}.mp4"
-    if not clip.exists():
-        make_clip(clip)
-    rng = np.random.default_rng(0)
-    # The same few patterns of noise over and over.
-    grain = [rng.normal(0, 3, (size[1], size[0], 1)) for _ in range(5)]
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for index, picture in enumerate(islice(_faces(clip), int(seconds * 25))):
-            large = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC) + grain[index % 5]
-            frame = av.VideoFrame.from_ndarray(np.clip(large, 0, 255).astype(np.uint8), format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            film.mux(stream.encode(frame))
-        film.mux(stream.encode(None))
-    return path
-
-
-def _faces(clip: Path) -> Iterator[np.ndarray]:
-    """The seconds of the clip in which one person is there, for ever."""
-    while True:
-        with av.open(str(clip)) as film:
-            for frame in islice(film.decode(video=0), 25, 75):
-                yield frame.to_ndarray(format="rgb24")
-
-
-def table(film: Path, work: Path, preset: str, rounds: int) -> None:
-    """One film: each stage alone, then all together."""
+def table(video: Path, work: Path, preset: str, rounds: int) -> None:
+    """One video: each stage alone, then all together."""
     stages: list[dict[str, Cost]] = []
     runs: list[dict[str, Cost]] = []
     for _ in range(max(1, rounds)):
-        found, faces = alone(film, work, preset)
+        found, faces = alone(video, work, preset)
         stages.append(found)
-        runs.append(together(film, work, preset))
+        runs.append(together(video, work, preset))
     stage, run = ({name: middle([costs[name] for costs in given]) for name in given[0]} for given in (stages, runs))
-    with VideoReader(film) as reader:
+    with VideoReader(video) as reader:
         info = reader.info
-    print(f"## {film.name}: {info.width}x{info.height}, {info.codec}, {faces:.1f} faces a frame, {preset}\n")
-    print("| stage alone | CPU ms a frame |\n|---|---|")
+    print(f"## {video.name}: {info.width}x{info.height}, {info.codec}, {faces:.1f} faces a frame, {preset}\n")
+    measuring.head("stage alone", "CPU ms a frame")
     for name, cost in stage.items():
-        print(f"| {name} | {cost.ms:.2f} |")
+        measuring.row(name, f"{cost.ms:.2f}")
     looking = sum(stage[s].ms for s in ("decoding", "detection", "framing", "classification"))
     writing = stage["drawing"].ms + stage["encoding"].ms
-    print("\n| whole run | frames a second | CPU ms a frame | processors at work | clock, times the best |")
-    print("|---|---|---|---|---|")
-    best = {"tables alone": looking, "annotated film": looking + writing}
+    print()
+    measuring.head("whole run", "frames a second", "CPU ms a frame", "processors at work", "clock, times the best")
+    best = {"tables alone": looking, "annotated video": looking + writing}
+    best["tables with measures"] = looking + stage["measuring"].ms
     for name, cost in run.items():
         ratio = f"{1000 * cost.wall / cost.frames / (best[name] / cores()):.2f}" if name in best else ""
-        print(f"| {name} | {cost.rate:.0f} | {cost.ms:.1f} | {cost.cpu / cost.wall:.2f} | {ratio} |")
-    full, transcoded = run["annotated film"], run["merely transcoded"]
-    print(f"\nThe annotated film takes {full.wall / transcoded.wall:.2f} times as long as merely transcoding, ", end="")
+        measuring.row(name, f"{cost.rate:.0f}", f"{cost.ms:.1f}", f"{cost.cpu / cost.wall:.2f}", ratio)
+    full, transcoded = run["annotated video"], run["merely transcoded"]
+    print(
+        f"\nThe annotated video takes {full.wall / transcoded.wall:.2f} times as long as merely transcoding, ", end=""
+    )
     print(f"and {full.cpu / transcoded.cpu:.2f} times as much CPU time.\n")
 
 
@@ -209,27 +189,30 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(median(c.wall for c in costs), median(c.cpu for c in costs), costs[0].frames)
 
 
-def together(film: Path, work: Path, preset: str) -> dict[str, Cost]:
+def together(video: Path, work: Path, preset: str) -> dict[str, Cost]:
     """The whole runs, and those of the codec alone."""
     decoded, transcoded = Cost(), Cost()
     with measured(decoded):
-        decoded.frames = sum(1 for _ in _bare(film))
+        decoded.frames = sum(1 for _ in _bare(video))
     with measured(transcoded):
-        transcoded.frames = transcode(film, work / "transcoded.mp4")
-    tables, full = whole(film, work, preset, False), whole(film, work, preset, True)
+        transcoded.frames = transcode(video, work / "transcoded.mp4")
+    tables, full = whole(video, work, preset, False), whole(video, work, preset, True)
+    with_measures = whole(video, work, preset, False, measures=True)
     return {
         "merely decoded": decoded,
         "merely transcoded": transcoded,
         "tables alone": tables,
-        "annotated film": full,
+        "tables with measures": with_measures,
+        "annotated video": full,
     }
 
 
-def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
+def alone(video: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
     """The stages' cost, one after the other on the same frames, and faces a frame."""
-    costs = {n: Cost() for n in ("decoding", "detection", "framing", "classification", "drawing", "encoding")}
+    names = ("decoding", "detection", "framing", "classification", "measuring", "drawing", "encoding")
+    costs = {name: Cost() for name in names}
     decoding = costs["decoding"]
-    with VideoReader(film) as reader, Engine(AnalyzeOptions(detector=preset)) as engine:
+    with VideoReader(video) as reader, Engine(AnalyzeOptions(detector=preset)) as engine:
         with measured(decoding):
             decoding.frames = sum(1 for _ in reader.frames())
         frames = list(islice(reader.frames(), SAMPLE))
@@ -237,66 +220,54 @@ def alone(film: Path, work: Path, preset: str) -> tuple[dict[str, Cost], float]:
             found = [*_found(frames, detector)]
         size = engine.classifier.input_size
         with measured(costs["framing"], len(frames)):
-            crops = [crop_face(n.picture, f, size) for n, faces in zip(frames, found, strict=True) for f in faces]
+            crops = [crop_face(n.image, f, size) for n, faces in zip(frames, found, strict=True) for f in faces]
         with measured(costs["classification"], len(frames)):
             rows = engine.classifier.predict(crops)
+        with FaceMesh() as reader_of_faces, measured(costs["measuring"], len(frames)):
+            for frame, faces in zip(frames, found, strict=True):
+                for face in faces:
+                    figures(reader_of_faces.read(frame.image, face))
         answers = iter(rows)
         seen = [[Observation(f, i, next(answers)) for i, f in enumerate(faces)] for faces in found]
         painter = FramePainter(reader.info)
         with measured(costs["drawing"], len(frames)):
-            pictures = [painter.paint(_film(frame), faces) for frame, faces in zip(frames, seen, strict=True)]
+            images = [painter.paint(_video(frame), faces) for frame, faces in zip(frames, seen, strict=True)]
         with measured(costs["encoding"], len(frames)):
-            encode(pictures, work / "encoded.mp4")
+            encode(images, work / "encoded.mp4", quality)
     return costs, len(crops) / len(frames)
 
 
-def _found(frames: Sequence[Frame], detector: FaceDetector) -> Iterator[Sequence[Found]]:
+def _found(frames: Sequence[Frame], detector: FaceDetector) -> Iterator[Sequence[DetectedFace]]:
     """The faces of each frame, searched for and followed as the ``Observer`` does."""
-    last: tuple[int, Sequence[Found]] = -1, []
+    last: tuple[int, Sequence[DetectedFace]] = -1, []
     for frame in frames:
-        number = stretch(frame.time or 0.0)
-        last = number, detector.find(frame.picture, last[1] if number == last[0] else None)
+        number = detection_interval(frame.time or 0.0)
+        last = number, detector.find(frame.image, last[1] if number == last[0] else None)
         yield last[1]
 
 
-def _film(frame: Frame) -> VideoPicture:
-    assert isinstance(frame.picture, VideoPicture)
-    return frame.picture
+def _video(frame: Frame) -> VideoImage:
+    assert isinstance(frame.image, VideoImage)
+    return frame.image
 
 
-def _bare(film: Path) -> Iterator[av.VideoFrame]:
-    with av.open(str(film)) as source:
+def _bare(video: Path) -> Iterator[av.VideoFrame]:
+    with av.open(str(video)) as source:
         source.streams.video[0].thread_type = "AUTO"
         yield from source.decode(video=0)
 
 
-def transcode(film: Path, path: Path) -> int:
-    """Decode and encode at the annotated film's settings, nothing else; gives the number of frames."""
-    return encode(_bare(film), path)
+def transcode(video: Path, path: Path) -> int:
+    """Decode and encode at the annotated video's settings, nothing else; gives the number of frames."""
+    return encode(_bare(video), path, quality)
 
 
-def encode(pictures: Sequence[av.VideoFrame] | Iterator[av.VideoFrame], path: Path) -> int:
-    """Encode as the annotated film is; gives the number of frames."""
-    stream: Any = None
-    count = 0
-    with av.open(str(path), "w") as film:
-        for count, picture in enumerate(pictures, 1):
-            if stream is None:
-                stream = film.add_stream("libx264", rate=25, options=quality(picture.width, picture.height))
-                stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
-            picture.pts, picture.time_base = count, Fraction(1, 25)
-            film.mux(stream.encode(picture))
-        if stream is not None:
-            film.mux(stream.encode(None))
-    return count
-
-
-def whole(film: Path, work: Path, preset: str, video: bool) -> Cost:
+def whole(video: Path, work: Path, preset: str, annotated: bool, measures: bool = False) -> Cost:
     """One item through the engine, start-up not counted."""
-    item = MediaItem("video", PurePosixPath(film.name), film, (film,))
+    item = MediaItem("video", PurePosixPath(video.name), video, (video,))
     cost = Cost()
     import_module("pandas")  # which the command loads before it begins, too
-    with Engine(AnalyzeOptions(video=video, detector=preset)) as engine:
+    with Engine(AnalyzeOptions(video=annotated, detector=preset, measures=measures)) as engine:
         with measured(cost):
             result = engine.run(item, work / "staging", work / "place", lambda expected, done: None)
         assert not result.failures, result.failures
@@ -304,75 +275,83 @@ def whole(film: Path, work: Path, preset: str, video: bool) -> Cost:
     return cost
 
 
-def first_result(film: Path, work: Path) -> None:
-    """From the command to the results of the film's first frame, complete on disk; the second time."""
-    command = [sys.executable, "-m", "fermedia", "analyze", str(film), "--end", "0.01", "--redo", "all", "--quiet"]
+def first_result(video: Path, work: Path) -> None:
+    """From the command to the results of the video's first frame, complete on disk; the second time."""
     for _ in range(2):
-        begun = time.perf_counter()
-        subprocess.run([*command, "--out", str(work / "first")], check=True)
-        taken = time.perf_counter() - begun
-    print(f"From the command to the first frame's table and film, on a warm disk: {taken:.1f} seconds.\n", flush=True)
+        taken = analyze(video, work / "first", "--end", "0.01", "--redo", "all").wall
+    print(f"From the command to the first frame's table and video, on a warm disk: {taken:.1f} seconds.\n", flush=True)
 
 
-def pair(film: Path, python: Path, preset: str, rounds: int) -> None:
-    """Tables alone beside fer with its default detector on the same film, in turn."""
+def pair(video: Path, python: Path, preset: str, rounds: int) -> None:
+    """Tables alone beside fer with its default detector on the same video, in turn."""
     ours: list[Cost] = []
     theirs: list[Cost] = []
     for _ in range(max(1, rounds)):
         with tempfile.TemporaryDirectory() as folder:
-            ours.append(whole(film, Path(folder), preset, False))
-        answer = subprocess.run([python, "-c", FER, str(film)], capture_output=True, text=True)
+            ours.append(whole(video, Path(folder), preset, False))
+        answer = subprocess.run([python, "-c", FER, str(video)], capture_output=True, text=True)
         if answer.returncode:
             raise SystemExit(f"fer failed: {answer.stderr.strip().splitlines()[-1]}")
         wall, cpu, frames, faces = json.loads(answer.stdout.splitlines()[-1])
         theirs.append(Cost(wall, cpu, frames))
-    print(f"## {film.name}: tables alone, beside fer\n")
-    print("| | frames a second | CPU ms a frame |\n|---|---|---|")
+    print(f"## {video.name}: tables alone, beside fer\n")
+    measuring.head("", "frames a second", "CPU ms a frame")
     for name, cost in ((f"fermedia, {preset}", middle(ours)), ("fer", middle(theirs))):
-        print(f"| {name} | {cost.rate:.1f} | {cost.ms:.1f} |")
+        measuring.row(name, f"{cost.rate:.1f}", f"{cost.ms:.1f}")
     times = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
     print(f"\n{median(times):.1f} times as many frames a second as fer ({min(times):.1f} to {max(times):.1f}).")
     print(f"fer counts {faces / frames:.2f} faces a frame.\n", flush=True)
 
 
-def memory(film: Path, work: Path) -> None:
-    """Peak memory of the command as a process of its own, on the film repeated to 1, 5 and 20 minutes."""
-    print(f"## {film.name}: peak memory\n\n| minutes | MB |\n|---|---|")
+def measures(video: Path, work: Path, preset: str, rounds: int) -> None:
+    """Tables with and without measures, in turn: frames a second, and the command's peak memory."""
+    costs: dict[bool, list[Cost]] = {False: [], True: []}
+    peaks: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(max(1, rounds)):
+        for asked in (False, True):
+            costs[asked].append(whole(video, work, preset, False, asked))
+            options = ("--no-video", "--detector", preset, *(["--measures"] if asked else []))
+            peaks[asked].append(analyze(video, work / f"out-{number}-{asked}", *options).peak)
+    print(f"## {video.name}: tables alone\n")
+    measuring.head("", "frames a second", "CPU ms a frame", "peak memory, MB")
+    for asked, name in ((False, "without measures"), (True, "with measures")):
+        cost = middle(costs[asked])
+        measuring.row(name, f"{cost.rate:.0f}", f"{cost.ms:.1f}", f"{median(peaks[asked]):.0f}")
+    ratios = [one.rate / other.rate for one, other in zip(costs[True], costs[False], strict=True)]
+    print(f"\n{median(ratios):.2f} times as many frames a second with them ({min(ratios):.2f} to {max(ratios):.2f}).")
+
+
+def memory(video: Path, work: Path) -> None:
+    """Peak memory of the command as a process of its own, on the video repeated to 1, 5 and 20 minutes."""
+    print(f"## {video.name}: peak memory\n")
+    measuring.head("minutes", "MB")
     for minutes in (1, 5, 20):
-        long = repeated(film, work / f"{minutes}-minutes.mp4", minutes * 60)
-        print(f"| {minutes} | {peak(long, work / f'out-{minutes}'):.0f} |", flush=True)
+        long = repeated(video, work / f"{minutes}-minutes.mp4", minutes * 60)
+        measuring.row(minutes, f"{analyze(long, work / f'out-{minutes}').peak:.0f}")
 
 
 def worker_memory(work: Path, seconds: float) -> None:
-    """Peak memory of one worker process, which has all processors to itself, with annotated films."""
-    print("| one worker, film of | MB |\n|---|---|")
+    """Peak memory of one worker process, which has all processors to itself, with annotated videos."""
+    measuring.head("one worker, video of", "MB")
     for size in (SIZES[0], SIZES[-1], (3840, 2160)):
-        film = make_film(work, size, seconds)
-        print(f"| {size[0]}x{size[1]} | {peak(film, work / f'out-{size[0]}', '--workers', '1'):.0f} |", flush=True)
+        video = make_video(work, size, seconds)
+        peak = analyze(video, work / f"out-{size[0]}", "--workers", "1").peak
+        measuring.row(f"{size[0]}x{size[1]}", f"{peak:.0f}")
 
 
-def peak(film: Path, out: Path, *options: str) -> float:
-    """Megabytes that the largest process of a run of the command held at most."""
-    command = [sys.executable, "-m", "fermedia", "analyze", str(film), "--out", str(out), "--quiet", *options]
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, f"{' '.join(command)} ended with {status}"
-    return usage.ru_maxrss / 1024
-
-
-def repeated(film: Path, path: Path, seconds: float) -> Path:
-    """The film over and over by copying its packets, not shorter than ``seconds``."""
+def repeated(video: Path, path: Path, seconds: float) -> Path:
+    """The video over and over by copying its packets, not shorter than ``seconds``."""
     stream: Any = None
     shift = 0
     with av.open(str(path), "w") as out:
         while stream is None or shift * stream.time_base < seconds:
-            with av.open(str(film)) as source:
-                picture: Any = source.streams.video[0]
+            with av.open(str(video)) as source:
+                image: Any = source.streams.video[0]
                 if stream is None:
-                    stream = out.add_stream_from_template(picture)
-                    stream.time_base = picture.time_base
-                length = round(picture.frames / picture.average_rate / picture.time_base)
-                for packet in source.demux(picture):
+                    stream = out.add_stream_from_template(image)
+                    stream.time_base = image.time_base
+                length = round(image.frames / image.average_rate / image.time_base)
+                for packet in source.demux(image):
                     if packet.dts is not None and packet.pts is not None:
                         packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
                         out.mux(packet)

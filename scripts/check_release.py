@@ -21,11 +21,12 @@ MOST = 16_000_000
 #: What no list that is made from the checkout may lack, in the wheel.
 KEPT = (
     "fermedia/py.typed",
-    "fermedia/outputs/report/page.html",
-    "fermedia/runs/portraits/hopper.jpg",
+    "fermedia/report/page.html",
+    "fermedia/commands/portraits/hopper.jpg",
     "fermedia/models/emotion/model.tflite",
     "fermedia/models/face/LICENSE",
     "fermedia/models/face/face_detection_full_range_sparse.tflite",
+    "fermedia/models/face/face_landmarks_detector.tflite",
 )
 
 

@@ -3,29 +3,31 @@
     python scripts/compare_networks.py fer2013.csv --ferplus fer2013new.csv my-model scripts/networks/six
 
 Two networks of the same accuracy differ by half a point where the one or the other happens to fall on the right side of
-close decisions. So every image of PublicTest is judged thirteen times: as it is, and in slight variations that nobody
-would judge differently (mirrored, 2 pixels aside, 8 % larger or smaller, rolled by 5 degrees, a little more or less
-contrast, a little blurred). Networks are compared by the means, each image counting once in the interval of a
+close decisions. So every image of PublicTest is classified thirteen times: as it is, and in slight variations that
+nobody would judge differently (mirrored, 2 pixels aside, 8 % larger or smaller, rolled by 5 degrees, a little more or
+less contrast, a little blurred). Networks are compared by the means, each image counting once in the interval of a
 difference. They are taken in float32, with their memory and the correction for the classes' frequency, all with the
 options' defaults. Needs the extra `train`; some three minutes a network on two cores.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
+import measuring
 import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.options import TrainOptions
 from fermedia.training import network
-from fermedia.training.dataset import load, majority_labels
+from fermedia.training.dataset import Split, load, majority_labels
 from fermedia.training.export import SIZE, calibrated, correction, frequencies
-from fermedia.training.memory import remember
+from fermedia.training.memory import Memory, remember
 from fermedia.training.session import training_images
 from fermedia.training.teachers import load_teachers
 from fermedia.types import EMOTIONS
@@ -49,27 +51,20 @@ CONTRASTS, BLUR = (0.8, 1.2), 0.5
 
 def main() -> None:
     """Judge, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="FER-2013: a folder, a zip or a CSV file")
-    parser.add_argument("--ferplus", type=Path, required=True, help="the FER+ votes")
+    parser = measuring.parser(__doc__, data=True, ferplus=True)
     parser.add_argument("networks", type=Path, nargs="+", help="folders with weights.npz; the others against the first")
     given = parser.parse_args()
     data = load(given.data, ("train", "public"), given.ferplus)
     public = data["public"]
-    train, options = training_images(data), TrainOptions()
-    corrections = {head: correction(share, options.balance) for head, share in frequencies(train).items()}
+    train = training_images(data)
     assert public.votes is not None
     crowd, known = majority_labels(public.votes)
     first: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    print("| network | FER-2013 as it is | mean of 13 | balanced | against the first | FER+ mean | against the first |")
-    print("|---|---|---|---|---|---|---|")
+    ferplus = ("FER+ mean", "against the first")
+    measuring.head("network", "FER-2013 as it is", "mean of 13", "balanced", "against the first", *ferplus)
     for folder in given.networks:
-        (teacher,) = load_teachers([folder])
-        trained = network.build(teacher.heads, teacher.width, SIZE)
-        trained.set_weights(teacher.weights)
-        memory = remember(trained, train, options.memory)
-        model = calibrated(trained, corrections, dict.fromkeys(teacher.heads, 1.0), memory)
-        answers = [answer(model, faces) for faces in variations(public.images)]
+        model = restored(folder, train).with_memory
+        answers = [{head: p.argmax(1) for head, p in ask(model, faces).items()} for faces in variations(public.images)]
         ours = np.array([a["fer2013"] == public.labels for a in answers], float)
         crowds = np.array([a["ferplus"][known] == crowd[known] for a in answers], float).mean(0)
         mean = ours.mean(0)
@@ -77,7 +72,28 @@ def main() -> None:
         first = first or (mean, crowds)
         cells = [f"{100 * ours[0].mean():.2f}", f"{100 * mean.mean():.2f}", f"{100 * balanced:.2f}"]
         cells += [difference(mean, first[0]), f"{100 * crowds.mean():.2f}", difference(crowds, first[1])]
-        print(f"| {folder.name} | {' | '.join(cells)} |", flush=True)
+        measuring.row(folder.name, *cells)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A network as it was trained, its memory, and it with all that makes it answer, without the memory and with it."""
+
+    trained: keras.Model
+    memory: Memory
+    alone: keras.Model
+    with_memory: keras.Model
+
+
+def restored(folder: Path, train: Split) -> Restored:
+    """A network by its weights; the corrections and the memory are of ``train``, with the options' defaults."""
+    (teacher,) = load_teachers([folder])
+    trained = network.build(teacher.heads, teacher.width, SIZE)
+    trained.set_weights(teacher.weights)
+    options, unity = TrainOptions(), dict.fromkeys(teacher.heads, 1.0)
+    memory = remember(trained, train, options.memory)
+    corrections = {head: correction(share, options.balance) for head, share in frequencies(train).items()}
+    return Restored(trained, memory, *(calibrated(trained, corrections, unity, m) for m in (None, memory)))
 
 
 def variations(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
@@ -94,17 +110,16 @@ def variations(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     yield np.stack([cv2.GaussianBlur(face, (0, 0), BLUR, borderType=cv2.BORDER_REPLICATE) for face in images])
 
 
-def answer(model: keras.Model, faces: NDArray[np.uint8]) -> dict[str, NDArray[np.intp]]:
-    """Per head the number of the emotion that the model names for each of (n, 48, 48) faces."""
-    said = model.predict(faces[..., None].astype(np.float32), batch_size=256, verbose=0)
-    return {head: probabilities.argmax(1) for head, probabilities in said.items()}
+def ask(model: keras.Model, faces: NDArray[np.uint8]) -> Any:
+    """What a model says of (n, 48, 48) faces: probabilities (n, 7) per head, or whatever it gives."""
+    return model.predict(faces[..., None].astype(np.float32), batch_size=256, verbose=0)
 
 
 def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> str:
     """Points by which the one is better per image, with a 95 % interval."""
-    gain = 100 * (ours - theirs)
+    gain = ours - theirs
     reach = 1.96 * gain.std() / np.sqrt(len(gain))
-    return f"{gain.mean():+.2f} ({gain.mean() - reach:+.2f} to {gain.mean() + reach:+.2f})"
+    return measuring.points(gain.mean(), (gain.mean() - reach, gain.mean() + reach), digits=2)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Thousands of spoilt films and pictures through ``analyze``: no crash, no hang, nothing outside its folder.
+"""Thousands of spoilt videos and images through ``analyze``: no crash, no hang, nothing outside its folder.
 
     python scripts/fuzz.py                              2,000 mutations, or as many as 30 minutes allow
     python scripts/fuzz.py --count 200 --seed 7         fewer, and others
     python scripts/fuzz.py --only 1234 --keep FOLDER    that one again; the file stays in FOLDER
 
-Small real films and pictures are mutated: bits flipped, blocks overwritten, cut out, doubled or swapped, the end cut
+Small real videos and images are mutated: bits flipped, blocks overwritten, cut out, doubled or swapped, the end cut
 off, and fields that look like sizes or counts made absurd. Each batch of files goes through the command as people use
 it, with workers and a timeout. It is then checked that every file has results or a failure, that the command ended as
 it should, that no worker crashed or had to be ended, that no process held more memory than the bound, and that nothing
@@ -26,23 +26,22 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
+import measuring
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from fermedia.runs.demo import PORTRAITS
+from tests.videos import resized, write_video
+from tests.vision.painting import portrait
 
-#: Films and pictures of one batch, and seconds that one of them may take.
+#: Videos and images of one batch, and seconds that one of them may take.
 BATCH, TIMEOUT = 50, 60.0
 
 #: Bytes of memory that a process may hold (``--memory``).
 MEMORY = 2_000_000_000
 
-FILMS = {
+VIDEOS = {
     "h264.mp4": ("libx264", "yuv420p", "aac"),
     "h264.mkv": ("libx264", "yuv420p", "aac"),
     "h264.ts": ("libx264", "yuv420p", "aac"),
@@ -56,13 +55,12 @@ FILMS = {
     "wmv.wmv": ("wmv2", "yuv420p", None),
     "gif.gif": ("gif", "rgb8", None),
 }
-OPTIONS = {"libsvtav1": {"preset": "12"}, "libx265": {"x265-params": "log-level=none"}}
-PICTURES = ("jpg", "png", "bmp", "tif", "webp", "avif", "heic", "ppm")
+IMAGES = ("jpg", "png", "bmp", "tif", "webp", "avif", "heic", "ppm")
 
 
 def main() -> int:
     """Run; print what came of the mutations."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.parser(__doc__)
     parser.add_argument("--count", type=int, default=2000, help="mutations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=30.0, help="begin no batch later than that")
@@ -109,7 +107,7 @@ class Batch:
         inputs.mkdir(parents=True)
         for number in numbers:
             seed = self._seeds[number % len(self._seeds)]
-            # Each is a folder of its own, so that each picture is an item.
+            # Each is a folder of its own, so that each image is an item.
             place = inputs / str(number)
             place.mkdir()
             content = mutated(seed.read_bytes(), random.Random(f"{self._arguments.seed} {number}"))
@@ -174,19 +172,16 @@ BAD = {"worker", "internal"}
 
 
 def make_seeds(folder: Path) -> list[Path]:
-    """Small real films and pictures."""
+    """Small real videos and images."""
     folder.mkdir()
-    portrait = cv2.imread(str(next(iter(sorted(PORTRAITS.glob("*.jpg"))))))
-    assert portrait is not None
-    head = cv2.cvtColor(portrait, cv2.COLOR_BGR2RGB)
-    small = np.asarray(cv2.resize(head, (96, 96), interpolation=cv2.INTER_AREA), np.uint8)
+    small = resized(portrait("collins")[:, :, ::-1], (96, 96), cv2.INTER_AREA)
+    moving = [np.roll(small, 4 * number, axis=1) for number in range(6)]
     made = []
-    for name, (codec, pixels, sound) in FILMS.items():
-        path = folder / name
-        _write_film(path, small, codec, pixels, sound)
-        made.append(path)
-    for suffix in PICTURES:
-        path = folder / f"picture.{suffix}"
+    for name, (codec, pixels, audio) in VIDEOS.items():
+        full = pixels == "yuvj420p"
+        made.append(write_video(folder / name, moving, codec=codec, pix_fmt=pixels, full_range=full, audio=audio))
+    for suffix in IMAGES:
+        path = folder / f"image.{suffix}"
         if suffix == "heic":
             import pillow_heif
 
@@ -194,29 +189,6 @@ def make_seeds(folder: Path) -> list[Path]:
         Image.fromarray(small).save(path)
         made.append(path)
     return made
-
-
-def _write_film(path: Path, picture: NDArray[np.uint8], codec: str, pixels: str, sound: str | None) -> None:
-    with av.open(str(path), "w") as film:
-        stream: Any = film.add_stream(codec, rate=25, options=OPTIONS.get(codec, {}))
-        stream.width, stream.height, stream.pix_fmt = 96, 96, pixels
-        tone: Any = film.add_stream(sound, rate=48000, layout="stereo") if sound else None
-        for number in range(6):
-            frame = av.VideoFrame.from_ndarray(np.roll(picture, 4 * number, axis=1), format="rgb24")
-            frame = frame.reformat(format=pixels)
-            frame.pts = number
-            film.mux(stream.encode(frame))
-        film.mux(stream.encode(None))
-        if tone is not None:
-            context = tone.codec_context
-            size = context.frame_size or 960
-            resampler = av.AudioResampler(context.format.name, "stereo", 48000, size)
-            wave = np.zeros((2, 11520), np.float32)
-            whole = av.AudioFrame.from_ndarray(wave, format="fltp", layout="stereo")
-            whole.sample_rate, whole.pts = 48000, 0
-            for part in [*resampler.resample(whole), *resampler.resample(None)]:
-                film.mux(tone.encode(part))
-            film.mux(tone.encode(None))
 
 
 # -- mutations ------------------------------------------------------------------------------------------------------

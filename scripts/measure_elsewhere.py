@@ -3,18 +3,19 @@
     python scripts/measure_elsewhere.py PHOTOS --json elsewhere.json
 
 PHOTOS is a folder, or a zip of one, with photos in folders that are called by emotions. Faces are found as `fermedia
-analyze` finds them in photos, and the largest of each photo is judged; where none is found, the answer counts as wrong.
-The base install is enough.
+analyze` finds them in photos, and the largest of each photo is classified; where none is found, the answer counts as
+wrong. The base install is enough.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
+from measuring import table
 from numpy.typing import NDArray
 
 from fermedia.errors import DataError, FermediaError
@@ -24,7 +25,7 @@ from fermedia.training.metrics import calibration_error, wilson
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 
-#: How frequent each word is among everyday faces: in the labels of a collection of press and film photos
+#: How frequent each word is among everyday faces: in the labels of a collection of press and movie photos
 #: (muxspace/facial_expressions). The two words that are missing are too rare there, and too badly labelled, to count.
 EVERYDAY = {"angry": 0.018, "happy": 0.42, "sad": 0.02, "surprise": 0.027, "neutral": 0.5}
 
@@ -37,7 +38,7 @@ _DRAWS = 10_000
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.parser(__doc__)
     parser.add_argument("photos", type=Path, help="a folder or a zip with a folder of photos for each emotion")
     parser.add_argument("--model", type=Path, help="the model's folder (default: the one that ships)")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
@@ -156,13 +157,13 @@ def text(result: dict[str, Any]) -> str:
         ]
         for head, f in heads.items()
     ]
-    lines += ["", *_table(["head", "five", "at everyday frequencies", *named], rows)]
+    lines += ["", table(["head", "five", "at everyday frequencies", *named], rows)]
     rows = [
         [f"`{head}`", f"{f['calibration_error']:.3f}", f"{f['calibration_error_everyday']:.3f}"]
         for head, f in heads.items()
     ]
     lines += ["", f"Calibration error of the {first['faces']:,} faces found with the five words:", ""]
-    lines += _table(["head", "as they are", "at everyday frequencies"], rows)
+    lines += [table(["head", "as they are", "at everyday frequencies"], rows)]
     lines += [
         "",
         "A face whose best word has less than this is undecided; of these faces, and right of the others:",
@@ -178,7 +179,7 @@ def text(result: dict[str, Any]) -> str:
         for row in f["undecided"]
     ]
     both = ["undecided", "right of the others"]
-    return "\n".join([*lines, *_table(["head", "less than", *both, *(f"{w}, everyday" for w in both)], rows)])
+    return "\n".join([*lines, table(["head", "less than", *both, *(f"{w}, everyday" for w in both)], rows)])
 
 
 def _plain(share: float | None) -> str:
@@ -186,12 +187,7 @@ def _plain(share: float | None) -> str:
 
 
 def _percent(figure: dict[str, Any]) -> str:
-    low, high = figure["interval"]
-    return f"{figure['share']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return measuring.percent(figure["share"], figure["interval"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What is lost and won by searching a film's frames only now and then, and following the faces between.
+"""What is lost and won by searching a video's frames only now and then, and following the faces between.
 
-    python scripts/measure_following.py                  made-up films (made_up_films.py) with known answers
-    python scripts/measure_following.py --film FILM ...  films of yours: what following finds of what searching finds
+    python scripts/measure_following.py                  made-up videos (made_up_videos.py) with known answers
+    python scripts/measure_following.py --video VIDEO ...  videos of yours: what following finds of what searching finds
 
 A face counts as found when a box overlaps it by half (intersection over union). CPU time is that of looking and
 judging, without decoding, of all threads; compare the rows with each other only.
@@ -9,14 +9,14 @@ judging, without decoding, of all threads; compare the rows with each other only
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import measuring
 import numpy as np
-from made_up_films import RATE, SCENES, frames
+from made_up_videos import RATE, SCENES, frames
 from measure_tracking import Score, true_box
 
 from fermedia.media.video import VideoReader
@@ -28,13 +28,18 @@ from fermedia.vision.classify import Classifier
 #: Seconds between two searches; the third is what fermedia does.
 WAYS = {"every frame": 1e-6, "five a second": 0.2, "four a second": observe.SEARCH_EVERY, "two a second": 0.5}
 
-#: Seconds of a film of yours that are looked at.
+COLUMNS = (
+    *("searched", "recall %", "false boxes in 1000 frames", "overlap, median", "first seen after, ms"),
+    *("IDF1 %", "identity switches", "CPU ms a frame"),
+)
+
+#: Seconds of a video of yours that are looked at.
 LONGEST = 20.0
 
 
 @dataclass
 class Found:
-    """What one way found in some films."""
+    """What one way found in some videos."""
 
     right: int = 0
     wanted: int = 0
@@ -45,18 +50,18 @@ class Found:
     late: list[float] = field(default_factory=list)
     score: Score = field(default_factory=Score)
 
-    def row(self, name: str) -> str:
+    def print(self, name: str) -> None:
         recall, wrong = 100 * self.right / self.wanted, 1000 * self.wrong / self.frames
         late = f"{1000 * float(np.mean(self.late)):.0f}" if self.late else ""
         known = (
-            f"{100 * self.score.right / self.score.total:.2f} | {self.score.switches}" if self.score.total else " | "
+            [f"{100 * self.score.right / self.score.total:.2f}", self.score.switches] if self.score.total else ["", ""]
         )
         overlap = float(np.median(self.overlaps))
         cpu = 1000 * self.cpu / self.frames
-        return f"| {name} | {recall:.2f} | {wrong:.1f} | {overlap:.3f} | {late} | {known} | {cpu:.1f} |"
+        measuring.row(name, f"{recall:.2f}", f"{wrong:.1f}", f"{overlap:.3f}", late, *known, f"{cpu:.1f}")
 
 
-def look(frames: Sequence[Frame], every: float, classifier: Classifier, found: Found) -> list[list[Observation]]:
+def propose(frames: Sequence[Frame], every: float, classifier: Classifier, found: Found) -> list[list[Observation]]:
     """The observations in each frame."""
     observe.SEARCH_EVERY = every
     with observe.Observer(classifier) as observer:
@@ -93,50 +98,50 @@ def made_up(seeds: int, classifier: Classifier) -> None:
     """Compare with the truth."""
     ways = {name: Found() for name in WAYS}
     for makers in SCENES.values():
-        for film in [make(seed) for make in makers for seed in range(seeds)]:
-            painted = list(frames(film))
-            people = [[(place.who, place.part) for place in places] for places in film.places]
+        for video in [make(seed) for make in makers for seed in range(seeds)]:
+            painted = list(frames(video))
+            people = [[(candidate.who, candidate.part) for candidate in candidates] for candidates in video.places]
             began = first_frames(people)
             for name, every in WAYS.items():
                 found, sightings = ways[name], []
-                for n, seen in enumerate(look(painted, every, classifier, found)):
-                    pairs = match(seen, [true_box(place) for place in film.places[n]], found)
+                for n, seen in enumerate(propose(painted, every, classifier, found)):
+                    pairs = match(seen, [true_box(candidate) for candidate in video.places[n]], found)
                     sightings.append([(people[n][i], one.face_id) for i, one in pairs])
                 found.score.add(sightings)
                 first = first_frames([[person for person, _ in frame] for frame in sightings])
                 found.late += [(n - began[person]) / RATE for person, n in first.items()]
     for name, found in ways.items():
-        print(found.row(name))
+        found.print(name)
 
 
-def real(film: Path, classifier: Classifier) -> None:
+def real(video: Path, classifier: Classifier) -> None:
     """Compare with what is found by searching every frame."""
-    with VideoReader(film) as reader:
+    with VideoReader(video) as reader:
         shown = list(reader.frames(Sampling(end=LONGEST)))
     boxes: list[list[Box]] = []
     for name, every in WAYS.items():
         found = Found()
-        for n, seen in enumerate(look(shown, every, classifier, found)):
+        for n, seen in enumerate(propose(shown, every, classifier, found)):
             if every == WAYS["every frame"]:
                 boxes.append([one.face.box for one in seen])
             match(seen, boxes[n], found)
-        print(found.row(f"{film.name}: {name}") if found.wanted else f"| {film.name}: {name} | no face |")
+        if found.wanted:
+            found.print(f"{video.name}: {name}")
+        else:
+            measuring.row(f"{video.name}: {name}", "no face")
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--film", type=Path, nargs="+", default=[])
-    parser.add_argument("--seeds", type=int, default=2, help="made-up films per scene")
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--video", type=Path, nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, default=2, help="made-up videos per scene")
     given = parser.parse_args()
     classifier = Classifier.load()
-    print(
-        "| searched | recall % | false boxes in 1000 frames | overlap, median | first seen after, ms | IDF1 % |", end=""
-    )
-    print(f" identity switches | CPU ms a frame |\n|---|{'---|' * 7}")
-    for film in given.film:
-        real(film, classifier)
-    if not given.film:
+    measuring.head(*COLUMNS)
+    for video in given.video:
+        real(video, classifier)
+    if not given.video:
         made_up(given.seeds, classifier)
 
 

@@ -7,7 +7,6 @@ Makes runs of made-up timelines in a temporary folder and merges each in a proce
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -16,37 +15,41 @@ import tempfile
 import time
 from pathlib import Path
 
+import measuring
 import numpy as np
+import pandas as pd
 
-from fermedia.outputs.timeline import TimelineWriter
-from fermedia.pictures import ArrayPicture
-from fermedia.runs.folder import DESCRIPTION
-from fermedia.runs.ledger import Ledger, Outcome
-from fermedia.runs.merge import merge
-from fermedia.runs.source import Source
+from fermedia.commands.merge import merge
+from fermedia.images import ArrayImage
+from fermedia.store.ledger import Ledger, Outcome
+from fermedia.store.source import SourceState
+from fermedia.tables.finished import DESCRIPTION
+from fermedia.tables.timeline import TimelineWriter
 from fermedia.types import Box, Face, Frame, Observation
+from tests.made_up import describe
 
-#: Rows of one film, and films of each run.
-ROWS, FILMS = 50_000, (1, 4, 16)
+#: Rows of one video, and videos of each run.
+ROWS, VIDEOS = 50_000, (1, 4, 16)
 
 
-def make_run(out: Path, films: int) -> None:
-    """A folder of results with that many films of ``ROWS`` frames, all alike."""
+def make_run(out: Path, videos: int) -> None:
+    """A folder of results with that many videos of ``ROWS`` frames, all alike."""
+    out.mkdir()
     rng = np.random.default_rng(0)
-    picture = ArrayPicture(np.zeros((8, 8, 3), np.uint8))
+    image = ArrayImage(np.zeros((8, 8, 3), np.uint8))
     face = Face(Box(1, 2, 3, 4), 0.9, np.zeros((6, 2), np.float32))
     first = out / "timeline.csv"
-    out.mkdir()
-    with TimelineWriter(first, "film.mp4") as writer:
+    with TimelineWriter(first, "video.mp4") as writer:
         for index, p in enumerate(rng.dirichlet(np.ones(7), ROWS).astype(np.float32)):
-            writer.write(Frame(index, index / 25, picture), [Observation(face, 0, p)])
+            writer.write(Frame(index, index / 25, image), [Observation(face, 0, p)])
+    describe(out, pd.read_csv(first))
     with Ledger.open(out) as ledger:
-        for number in range(films):
-            folder = out / "items" / f"film {number}"
+        for number in range(videos):
+            folder = out / "items" / f"video {number}"
             folder.mkdir(parents=True)
             os.link(first, folder / "timeline.csv")
-            (folder / DESCRIPTION).write_text(json.dumps({"kind": "video"}))
-            ledger.add(Outcome(folder.name, "video", Source("", 0, "", ""), {"timeline.csv": 0}))
+            os.link(out / DESCRIPTION, folder / DESCRIPTION)
+            ledger.add(Outcome(folder.name, "video", SourceState("", 0, "", ""), {"timeline.csv": None}))
 
 
 def measure(run: str, out: str) -> None:
@@ -61,17 +64,17 @@ def main() -> None:
     if len(sys.argv) > 1:
         measure(*sys.argv[1:])
         return
-    print("| into | rows | seconds per million rows | peak of memory, MB |\n|---|---|---|---|")
+    measuring.head("into", "rows", "seconds per million rows", "peak of memory, MB")
     with tempfile.TemporaryDirectory() as folder:
-        for films in FILMS:
-            run = Path(folder) / f"run {films}"
-            make_run(run, films)
+        for videos in VIDEOS:
+            run = Path(folder) / f"run {videos}"
+            make_run(run, videos)
             for suffix in ("csv", "parquet"):
                 command = [sys.executable, __file__, str(run), str(Path(folder) / f"all.{suffix}")]
                 rows, seconds, memory = subprocess.run(
                     command, capture_output=True, text=True, check=True
                 ).stdout.split()
-                print(f"| {suffix} | {rows} | {float(seconds) / int(rows) * 1e6:.1f} | {float(memory):.0f} |")
+                measuring.row(suffix, rows, f"{float(seconds) / int(rows) * 1e6:.1f}", f"{float(memory):.0f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Peak memory of analysing one large picture, annotated picture included, for several kinds of file.
+"""Peak memory of analysing one large image, annotated image included, for several kinds of file.
 
-python scripts/measure_photos.py [megapixels]
+    python scripts/measure_photos.py [megapixels]
 
-The pictures hold one face and noise; they are made on the fly, and every analysis has a process of its own.
+The images hold one face and noise; they are made on the fly, and every analysis has a process of its own.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+import measuring
 
 MAKE = """
 import sys
 import cv2, numpy as np
 from PIL import Image
-from fermedia.runs.demo import PORTRAITS
+from fermedia.commands.demo import PORTRAITS
 path, megapixels, kind, orientation = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 height = round((megapixels * 1e6 * 7 / 10) ** 0.5)
 width = round(height * 10 / 7)
-picture = np.full((height, width, 3), 90, np.uint8)
+image = np.full((height, width, 3), 90, np.uint8)
 face = cv2.imread(str(sorted(PORTRAITS.glob("*.jpg"))[0]))[:, :, ::-1]
 face = cv2.resize(face, (height * face.shape[1] // face.shape[0], height), interpolation=cv2.INTER_CUBIC)
-picture[:, : face.shape[1]] = face[:, :width]
+image[:, : face.shape[1]] = face[:, :width]
 noise = np.random.default_rng(0).integers(0, 12, (64, width, 3), dtype=np.uint8)
 for top in range(0, height, 64):
-    rows = picture[top : top + 64]
+    rows = image[top : top + 64]
     cv2.add(rows, noise[: len(rows)], dst=rows)
 exif = Image.Exif()
 exif[0x0112] = orientation
@@ -37,19 +38,7 @@ if kind == "heic":
 more = {"progressive": {"progressive": True}, "png": {"compress_level": 1}}.get(kind, {})
 if kind in ("jpeg", "progressive"):
     more |= {"quality": 90}
-Image.fromarray(picture).save(path, exif=exif, **more)
-"""
-
-ANALYSE = """
-import sys
-from pathlib import Path
-from fermedia.cli import main
-sys.argv = ["fermedia", "analyze", sys.argv[1], "--out", sys.argv[2], "--quiet"]
-try:
-    main()
-finally:
-    status = Path("/proc/self/status").read_text()
-    print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+Image.fromarray(image).save(path, exif=exif, **more)
 """
 
 
@@ -67,14 +56,11 @@ def main() -> None:
             ("tiff", "tif", 1),
             ("heic", "heic", 1),
         ):
-            path = folder / f"picture.{suffix}"
+            path = folder / f"image.{suffix}"
             made = [sys.executable, "-c", MAKE, str(path), megapixels, kind.split(",")[0], str(orientation)]
             subprocess.run(made, check=True)
-            begun = time.monotonic()
-            run = [sys.executable, "-c", ANALYSE, str(path), str(folder / f"out {kind}")]
-            done = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True)
-            peak = int(done.stdout.split()[-1]) / 1024
-            print(f"{kind:14} {megapixels} MP: {peak:5.0f} MiB at most, {time.monotonic() - begun:.1f} s", flush=True)
+            run = measuring.analyze(path, folder / f"out {kind}")
+            print(f"{kind:14} {megapixels} MP: {run.peak:5.0f} MiB at most, {run.wall:.1f} s", flush=True)
             path.unlink()
 
 

@@ -5,29 +5,31 @@
 Writes into models/emotion: evaluation.json, the plots, and the parts of README.md between its markers; the text around
 them is written by hand. ``method.md`` there says how this very model was made, ``elsewhere.md`` what
 ``scripts/measure_elsewhere.py`` printed of it; both are included as they are. About five minutes on one core. Needs
-the extra `train`.
+the extra `test`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import measuring
 import numpy as np
+from measuring import percent, table
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from fermedia.files import whole_file
+from fermedia.options import EVERYDAY, FER2013, FERPLUS
 from fermedia.training.dataset import CHOICES, Dataset, digests, load, majority_labels, seen
 from fermedia.training.evaluate import evaluate, write_report
 from fermedia.training.export import correction, frequencies
 from fermedia.training.metrics import wilson
 from fermedia.vision.classify import Classifier
 
-MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
+MODELS = measuring.ROOT / "models" / "emotion"
 
 #: Parts of the page that lie beside it, each in a file of its own.
 TEXTS = ("method", "elsewhere")
@@ -36,16 +38,12 @@ TEXTS = ("method", "elsewhere")
 BALANCES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 _SPLITS = {"train": "the training images", "public": "PublicTest", "private": "PrivateTest"}
-_HEADS = {"fer2013": "FER-2013", "ferplus": "FER+"}
-#: The head that mixes those.
-_MIXED = "everyday"
+_HEADS = {FER2013: "FER-2013", FERPLUS: "FER+"}
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="FER-2013: Kaggle's folder, a zip of it, or the original CSV")
-    parser.add_argument("--ferplus", type=Path, required=True, help="the FER+ votes")
+    parser = measuring.parser(__doc__, data=True, ferplus=True)
     parser.add_argument("--model", type=Path, default=MODELS, help="the model's folder (default: models/emotion)")
     parser.add_argument("--split", choices=CHOICES, default="public", help="the images (default: public)")
     parser.add_argument("--sample", type=int, default=1000, help="images for the robustness (default: 1000)")
@@ -57,7 +55,7 @@ def main() -> None:
 
 def measure(data: Path, ferplus: Path, model: Path, split: str, sample: int) -> dict[str, Any]:
     """What ``evaluate`` gives, of no machine in particular, with ``compare_heads`` under "heads"."""
-    result = evaluate(data, split, model=model, ferplus=ferplus, labels="fer2013", robustness=sample)
+    result = evaluate(data, split, model=model, ferplus=ferplus, labels=FER2013, robustness=sample)
     result["data"], result["model"]["path"] = data.name, f"models/{model.name}"
     dataset = load(data, ["train", *result["splits"]], ferplus)
     return result | {"heads": compare_heads(dataset, model)}
@@ -80,14 +78,14 @@ def compare_heads(dataset: Dataset, model: Path) -> dict[str, Any]:
         probabilities = Classifier.load(model, head).predict(agreed.images)
         logits[head] = np.log(np.clip(probabilities, 1e-12, None)) * card["temperatures"][head]
         hits[head] = probabilities.argmax(1) == agreed.labels
-    mixed = Classifier.load(model, _MIXED).predict(agreed.images).argmax(1)
+    mixed = Classifier.load(model, EVERYDAY).predict(agreed.images).argmax(1)
     result: dict[str, Any] = {"n": len(agreed), "balance": card["balance"]}
-    result[_MIXED] = {
+    result[EVERYDAY] = {
         **_scores(mixed, agreed.labels),
         "accuracy_interval": wilson(int((mixed == agreed.labels).sum()), len(agreed)),
     }
     shares = frequencies(dataset["train"])
-    for head, other in (("fer2013", "ferplus"), ("ferplus", "fer2013")):
+    for head, other in ((FER2013, FERPLUS), (FERPLUS, FER2013)):
         plain = logits[head] - np.log(correction(shares[head], card["balance"]))
         answers = {b: plain + np.log(correction(shares[head], b)) for b in BALANCES}
         result[head] = {
@@ -143,7 +141,7 @@ def parts(result: dict[str, Any], card: dict[str, Any], texts: dict[str, str]) -
 
 def _details(card: dict[str, Any]) -> str:
     file, training = card["files"]["model.tflite"], card["training"]
-    return _table(
+    return table(
         ["", ""],
         [
             ["file", f"`model.tflite`, {file['bytes']:,} bytes, SHA-256 `{file['sha256']}`"],
@@ -161,12 +159,12 @@ def _figures(result: dict[str, Any]) -> str:
     for figures in (result, result["ferplus"]):
         name = _HEADS[figures["labels"]]
         for what, f in ((images, figures), ("without training repeats", figures["without_training_repeats"])):
-            low, high = f["accuracy_interval"]
-            accuracy = f"**{f['accuracy']:.1%}** ({100 * low:.1f} to {100 * high:.1f})"
+            share, interval = percent(f["accuracy"], f["accuracy_interval"]).split(" ", 1)
+            accuracy = f"**{share}** {interval}"
             rest = [f"{f['balanced_accuracy']:.1%}", f"{f['macro_f1']:.1%}", f"{f['nll']:.3f}"]
             rows.append([name, what, f"{f['n']:,}", accuracy, *rest])
     head = ["labels and head", "images", "n", "accuracy (95 % interval)", "balanced accuracy", "macro F1", "log loss"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _calibration(result: dict[str, Any], card: dict[str, Any]) -> str:
@@ -175,7 +173,7 @@ def _calibration(result: dict[str, Any], card: dict[str, Any]) -> str:
         errors = ["-" if f[k] is None else f"{f[k]:.3f}" for k in ("ece", "ece_cross_fitted", "ece_by_chance")]
         rows.append([_HEADS[f["labels"]], f"{f['n']:,}", *errors])
     fitted = f"as shipped (temperatures fitted on {card['calibration']['fitted_on']})"
-    return _table(["labels and head", "n", fitted, "cross-fitted", "expected by chance"], rows)
+    return table(["labels and head", "n", fitted, "cross-fitted", "expected by chance"], rows)
 
 
 def _classes(result: dict[str, Any]) -> str:
@@ -196,51 +194,47 @@ def _classes(result: dict[str, Any]) -> str:
             "n without repeats",
             "recall there",
         ]
-        texts += [f"**{_HEADS[figures['labels']]} labels, head `{figures['head']}`**", "", _table(head, rows), ""]
+        texts += [f"**{_HEADS[figures['labels']]} labels, head `{figures['head']}`**", "", table(head, rows), ""]
     return "\n".join(texts)
 
 
 def _recall(row: dict[str, Any]) -> str:
     if row["recall_interval"] is None:
         return "-"
-    low, high = row["recall_interval"]
-    return f"{row['recall']:.1%} ({100 * low:.0f} to {100 * high:.0f})"
+    return percent(row["recall"], row["recall_interval"], digits=0)
 
 
 def _robustness(result: dict[str, Any]) -> str:
     rows = [["as they are", "", f"{result['accuracy']:.1%}", "", f"{result['balanced_accuracy']:.1%}"]]
     for trouble in result["troubles"]:
         for row in trouble["rows"]:
-            low, high = row["change_interval"]
-            change = f"{100 * row['change']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+            change = measuring.points(row["change"], row["change_interval"])
             what = [f"{trouble['name']} ({trouble['unit']})", f"{row['strength']:g}"]
             rows.append([*what, f"{row['accuracy']:.1%}", change, f"{row['balanced_accuracy']:.1%}"])
-    table = _table(["", "strength", "accuracy", "change in points (95 % interval)", "balanced accuracy"], rows)
-    return f"n = {result['n']:,}, head `{result['head']}`, the labels of the same name.\n\n{table}"
+    troubles = table(["", "strength", "accuracy", "change in points (95 % interval)", "balanced accuracy"], rows)
+    return f"n = {result['n']:,}, head `{result['head']}`, the labels of the same name.\n\n{troubles}"
 
 
 def _heads(result: dict[str, Any]) -> str:
     rows, others = [], []
     for head, name in _HEADS.items():
         figures = result[head]
-        low, high = figures["accuracy_interval"]
-        accuracy = f"{figures['accuracy']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+        accuracy = percent(figures["accuracy"], figures["accuracy_interval"])
         rows.append([name, accuracy, f"{figures['balanced_accuracy']:.1%}", f"{figures['alone_right']:,}"])
         cells = [f"{s['accuracy']:.1%} / {s['balanced_accuracy']:.1%}" for s in figures["balances"].values()]
         others.append([name, *cells])
-    mixed = result[_MIXED]
-    low, high = mixed["accuracy_interval"]
-    accuracy = f"{mixed['accuracy']:.1%} ({100 * low:.1f} to {100 * high:.1f})"
-    rows.append([f"`{_MIXED}`, of both", accuracy, f"{mixed['balanced_accuracy']:.1%}", "-"])
+    mixed = result[EVERYDAY]
+    accuracy = percent(mixed["accuracy"], mixed["accuracy_interval"])
+    rows.append([f"`{EVERYDAY}`, of both", accuracy, f"{mixed['balanced_accuracy']:.1%}", "-"])
     return "\n".join(
         (
             f"n = {result['n']:,}. {_verdict(result)}",
             "",
-            _table(["head", "accuracy (95 % interval)", "balanced accuracy", "faces only this head has right"], rows),
+            table(["head", "accuracy (95 % interval)", "balanced accuracy", "faces only this head has right"], rows),
             "",
             f"Had `--balance` been another than {result['balance']:g} (accuracy / balanced accuracy):",
             "",
-            _table(["head", *result["fer2013"]["balances"]], others),
+            table(["head", *result["fer2013"]["balances"]], others),
         )
     )
 
@@ -259,11 +253,6 @@ def _verdict(result: dict[str, Any]) -> str:
 def _nth(number: int) -> str:
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ nothing is trained: it is made ready to ship again, in some minutes. Needs the e
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import measuring
 
 from fermedia.files import whole_file, write_json
 from fermedia.training.checkpoint import CHECKPOINT, HISTORY
@@ -62,8 +63,8 @@ NETWORKS: dict[str, Recipe] = {
 #: Trains into a folder, with these options, teachers' folders, and the folder to start with.
 Train = Callable[[Path, dict[str, Any], list[Path], Path | None], None]
 
-MODELS = Path(__file__).resolve().parents[1] / "models" / "emotion"
-STORE = Path(__file__).resolve().parent / "networks"
+MODELS = measuring.ROOT / "models" / "emotion"
+STORE = measuring.ROOT / "scripts" / "networks"
 
 #: What ships of the last one's folder; what is kept of each, by the last of which it is known to be complete.
 SHIPPED = (
@@ -80,9 +81,7 @@ KEPT = (HISTORY, "card.json", WEIGHTS)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, or go on, and copy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="FER-2013: Kaggle's folder, a zip of it, or the original CSV")
-    parser.add_argument("--ferplus", type=Path, required=True, help="the FER+ votes")
+    parser = measuring.parser(__doc__, data=True, ferplus=True)
     parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
     parser.add_argument(
         "--from-nothing", action="store_true", help="train all of them here; leave scripts/networks as it is"

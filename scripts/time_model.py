@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import partial
 
+import measuring
 import numpy as np
 
 from fermedia import Classifier
@@ -18,11 +20,8 @@ def main() -> None:
     """Print the figures."""
     classifier = Classifier.load()
     faces = np.random.default_rng(0).integers(0, 256, (BATCH, 48, 48), dtype=np.uint8)
-    runs = []
-    for _ in range(60):
-        begun = time.perf_counter()
-        classifier.predict(faces)
-        runs.append((time.perf_counter() - begun) / BATCH * 1000)
+    batch = partial(classifier.predict, faces)
+    runs = [measuring.milliseconds(batch, clock=time.perf_counter) / BATCH for _ in range(60)]
     print(f"{statistics.median(runs):.2f} ms a face (fastest {min(runs):.2f}), batches of {BATCH}, one thread")
 
 

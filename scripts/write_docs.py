@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import click
+import measuring
 
 from fermedia.cli import cli
-from fermedia.columns import MERGED, TABLES, Column
+from fermedia.columns import FACTOR, MERGED, PARTICIPANT, TABLES, Column, Table
 from fermedia.files import whole_file
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = measuring.ROOT / "docs"
 
 _MADE = "<!-- Made by scripts/write_docs.py from the code; change it there. -->"
 
@@ -28,8 +28,8 @@ def commands() -> str:
     parts = [
         f"# The commands\n\n{_MADE}\n",
         f"{names}. `--help` prints the same.\n",
-        "Exit status: 0 all well, 1 the one thing asked for failed, 2 a wrong call, 3 some inputs failed (they are "
-        "named), 130 interrupted.\n",
+        "Exit status: 0 success, 1 the command failed, 2 wrong usage, 3 some inputs failed (they are named), 130 "
+        "interrupted.\n",
     ]
     for name, command in cli.commands.items():
         parts += _command(name, command)
@@ -40,13 +40,28 @@ def columns() -> str:
     """docs/columns.md: every column of every table."""
     parts = [
         f"# The tables and their columns\n\n{_MADE}\n",
-        "Tables are CSV: UTF-8, commas, a point for decimals, plain line feeds; an empty field says that there is "
-        "nothing to say. Each folder of results has this page's content as `data_dictionary.csv`.\n",
+        "Tables are CSV: UTF-8, separated by commas, with a decimal point and line feeds; an empty field is a missing "
+        "value. Each folder of results has the content of this page as `data_dictionary.csv`.\n",
     ]
     for table in TABLES:
-        parts += [f"## {table.name}\n", f"{table.files}. A row is {table.row}.\n", *_columns(table.columns)]
-    parts += ["## Merged tables\n", "`fermedia merge` puts before the columns of a table:\n", *_columns(MERGED)]
+        given = _given(table)
+        parts += [f"## {table.name}\n", f"{table.files}. A row is {table.row}.{given}\n", _columns(table.columns)]
+    parts += [
+        "## Merged tables\n",
+        "`fermedia merge` puts before the columns of a table, followed by those of `--participants`:\n",
+        _columns(MERGED),
+    ]
     return "\n".join(parts)
+
+
+def _given(table: Table) -> str:
+    """What ``--participants`` adds to a table."""
+    if FACTOR.name in table.names:
+        return " FACTOR stands for a column for each factor, named as in the file given."
+    if not table.keys:
+        return ""
+    after = table.names[table.keys - 1]
+    return f" With `--participants`, the columns `{PARTICIPANT.name}` and those of the factors follow `{after}`."
 
 
 #: Page -> what makes it.
@@ -59,18 +74,12 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     yield f"```\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     yield inspect.cleandoc(command.help or "") + "\n"
     records = [param.get_help_record(context) for param in command.params if isinstance(param, click.Option)]
-    yield from _table(("option", "what"), ((f"`{flag}`", text) for flag, text in filter(None, records)))
+    yield measuring.table(("option", "what"), ((f"`{flag}`", text) for flag, text in filter(None, records))) + "\n"
 
 
-def _columns(columns: Iterable[Column]) -> Iterator[str]:
+def _columns(columns: Iterable[Column]) -> str:
     rows = ((f"`{c.name}`", c.type, c.unit, c.range, c.meaning) for c in columns)
-    return _table(("column", "type", "unit", "range", "meaning"), rows)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    yield "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return measuring.table(("column", "type", "unit", "range", "meaning"), rows) + "\n"
 
 
 def main() -> None:

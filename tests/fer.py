@@ -74,7 +74,7 @@ def draw_face(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 def make_set(train: int = 4, public: int = 2, private: int = 2, seed: int = 0) -> list[Made]:
     """So many images per class and split, in the order of the original table: train, public, private."""
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[Made] = []
     for split, count in (("train", train), ("public", public), ("private", private)):
         for label in range(len(EMOTIONS)):
             for _ in range(count):

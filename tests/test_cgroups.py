@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_where_there_are_no_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("quota", "count"), [(None, 8), (0.25, 1), (1.5, 2), (3.0, 3), (64.0, 8)])
 def test_no_more_processors_than_the_quota(monkeypatch: pytest.MonkeyPatch, quota: float | None, count: int) -> None:
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(cgroups, "processors", lambda: quota)
     machine._quota.cache_clear()
     assert cores() == count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,16 @@ import pytest
 from fermedia import files
 from fermedia.errors import OutputError
 from fermedia.files import sync, whole_file, write_csv
+from fermedia.jobs.batch import run_batch
+from fermedia.jobs.progress import Progress
 from fermedia.options import AnalyzeOptions
-from fermedia.runs.batch import run_batch
-from fermedia.runs.progress import Progress
-from tests.films import numbered, write_film
+from tests.videos import numbered, write_video
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, name: str, times: int, number: int | None = 32) -> list[Path]:
     """Have the system refuse to put a file in the place of ``name``, so many times, as Windows does; the tries."""
-    first, tries = os.replace, []
+    first = os.replace
+    tries: list[Path] = []
 
     def replace(source: Path, target: Path) -> None:
         if Path(target).name == name and len(tries) < times:
@@ -66,11 +66,11 @@ def test_what_may_not_be_written_is_not_waited_for(tmp_path: Path, monkeypatch: 
 
 def test_a_table_that_is_open_in_a_spreadsheet_costs_no_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named in one line, and the same command goes on."""
-    film, out = write_film(tmp_path / "a.mp4", numbered(3, (160, 120))), tmp_path / "out"
+    video, out = write_video(tmp_path / "a.mp4", numbered(3, (160, 120))), tmp_path / "out"
 
     def run() -> None:
         with Progress(quiet=True) as progress:
-            run_batch([film], out, AnalyzeOptions(video=False), progress=progress)
+            run_batch([video], out, AnalyzeOptions(video=False), progress=progress)
 
     monkeypatch.setattr(files, "_PATIENCE", 0.1)
     with monkeypatch.context() as opened:
@@ -102,8 +102,13 @@ def test_what_breaks_off_leaves_no_file(tmp_path: Path) -> None:
 def test_files_and_folders_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_text("a")
     synced: list[bool] = []
-    first: Callable[[int], None] = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(True), first(file)))
+    first = os.fsync
+
+    def fsync(file: int) -> None:
+        first(file)
+        synced.append(True)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     sync(tmp_path / "a")
     assert synced == [True]
     sync(tmp_path)

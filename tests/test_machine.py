@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import fermedia.machine as module
-from fermedia.machine import busy_pool, cores, give_back_memory
+from fermedia.machine import busy_pool, cores, trim_heap
 
 
 def test_cores_are_those_that_may_be_used() -> None:
@@ -67,9 +67,9 @@ def test_turns_are_long_for_all_threads_where_nobody_chose_otherwise(before: str
     program = f"""
 import os
 from concurrent.futures import ThreadPoolExecutor
-from fermedia.machine import take_long_turns
+from fermedia.machine import use_batch_scheduling
 os.sched_setscheduler(0, os.{before}, os.sched_param(0))
-take_long_turns()
+use_batch_scheduling()
 with ThreadPoolExecutor(1) as pool:
     found = pool.submit(os.sched_getscheduler, 0).result()
 assert found == os.sched_getscheduler(0) == os.{after}, found
@@ -88,7 +88,7 @@ def test_what_the_c_library_keeps_is_given_back() -> None:
     last = np.ones(4000)
     del blocks
     before = megabytes()
-    give_back_memory()
+    trim_heap()
     assert before - megabytes() > 100
     assert last.sum() == 4000
 
@@ -98,9 +98,9 @@ def test_what_the_c_library_keeps_is_given_back() -> None:
     ("call", "environment", "heaps"),
     [
         ("", {}, range(5, 99)),
-        ("share_heaps()", {}, range(1, 3)),
-        ("share_heaps()", {"MALLOC_ARENA_MAX": "4"}, range(4, 5)),
-        ("share_heaps()", {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, range(4, 5)),
+        ("limit_malloc_arenas()", {}, range(1, 3)),
+        ("limit_malloc_arenas()", {"MALLOC_ARENA_MAX": "4"}, range(4, 5)),
+        ("limit_malloc_arenas()", {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, range(4, 5)),
     ],
 )
 def test_threads_share_heaps_where_nobody_chose_otherwise(
@@ -109,7 +109,7 @@ def test_threads_share_heaps_where_nobody_chose_otherwise(
     """Ten threads that all hold memory; glibc itself says of how many heaps."""
     program = f"""
 import ctypes, threading
-from fermedia.machine import share_heaps
+from fermedia.machine import limit_malloc_arenas
 {call}
 libc = ctypes.CDLL(None)
 libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p

@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from fermedia.names import extended, fitting, portable
-from fermedia.outputs.finished import place
+from fermedia.tables.finished import place
 
 SAME = ["a.mp4", "photos", "frame_%04d.png", "100%.mp4", "%xyz", "day 2", ".hidden", "console.mp4", "com.mp4", "com10"]
 SAME += ["auxiliary", "a.con", "Zoë 語", "-dash", "~", "it's", "raw \udcff.mp4", "n" * 251 + ".mp4"]
@@ -76,12 +76,12 @@ def test_an_items_place_is_its_key_in_such_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "below", "changed"),
     [
-        (r"C:\films\a.mp4", 0, r"C:\films\a.mp4"),
-        (r"C:\films\a.mp4", 300, r"\\?\C:\films\a.mp4"),
+        (r"C:\videos\a.mp4", 0, r"C:\videos\a.mp4"),
+        (r"C:\videos\a.mp4", 300, r"\\?\C:\videos\a.mp4"),
         ("C:\\" + "n" * 300, 0, "\\\\?\\C:\\" + "n" * 300),
-        (r"\\server\films\a.mp4", 0, r"\\server\films\a.mp4"),
-        (r"\\server\films\a.mp4", 300, r"\\?\UNC\server\films\a.mp4"),
-        (r"\\?\C:\films", 300, r"\\?\C:\films"),
+        (r"\\server\videos\a.mp4", 0, r"\\server\videos\a.mp4"),
+        (r"\\server\videos\a.mp4", 300, r"\\?\UNC\server\videos\a.mp4"),
+        (r"\\?\C:\videos", 300, r"\\?\C:\videos"),
     ],
 )
 def test_long_paths_of_windows_get_its_prefix(path: str, below: int, changed: str) -> None:

@@ -1,1 +1,1 @@
-"""What there is to analyse, and its frames with their true times."""
+"""Find the inputs, and read their frames with the times at which they are shown."""

@@ -1,25 +1,26 @@
-"""What a file claims of its film: how long it is, where its frames are, and whether the file is whole."""
+"""Read a file's headers and index: the video's duration, its frames' positions, and whether the file is complete."""
 
 from __future__ import annotations
 
 import os
 import re
 import struct
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
-#: Ticks a second in which FFmpeg gives a file's duration (AV_TIME_BASE).
+#: FFmpeg's unit of a file's duration, in ticks per second (AV_TIME_BASE).
 _TICKS = 1_000_000
 
-#: Bytes of a chunk's header, at which the index points; packets begin behind it.
+#: Bytes of a chunk's header; the index has the header's position, a packet that of the content after it.
 _HEADER = 8
 
 
-def film_length(container: Any, stream: Any) -> tuple[Fraction | None, bool]:
-    """(seconds, whether this is the picture's own length and not only the file's)."""
+def video_length(container: Any, stream: Any) -> tuple[Fraction | None, bool]:
+    """The declared duration: (seconds or None, whether it is the video stream's and not only the file's)."""
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         return stream.frames / stream.average_rate, True  # the header's; FFmpeg shortens the duration of a cut file
     if stream.duration and stream.time_base:
@@ -34,8 +35,8 @@ def film_length(container: Any, stream: Any) -> tuple[Fraction | None, bool]:
 
 
 def is_whole(path: Path, name: str, stream: Any) -> bool:
-    """Whether the file, of FFmpeg's format ``name``, is as long as it says: then nothing was cut off, whatever the
-    lengths in its header. False where it does not say."""
+    """Whether the file has the size that its structure declares, so that nothing was cut off, whatever durations its
+    header has; False where it declares none. ``name`` is FFmpeg's name of the format."""
     size = path.stat().st_size
     if "mov" in name:
         if not stream.frames:  # of a fragmented one, FFmpeg lists what it has read so far
@@ -48,22 +49,22 @@ def is_whole(path: Path, name: str, stream: Any) -> bool:
         if name == "asf":
             header = file.read(_ASF_SEARCHED)
             at = header.find(_ASF_PROPERTIES)
-            # Its own size and an id stand before the file's.
+            # The file's size follows the object's size and an id.
             return 0 <= at <= len(header) - 48 and 0 < struct.unpack_from("<Q", header, at + 40)[0] <= size
         if name == "ogg":
             return _is_ended_ogg(file, size)
     return False
 
 
-#: The id of ASF's file properties (Advanced Systems Format 3.2), and how far into the file they are looked for.
+#: The id of ASF's file properties (Advanced Systems Format 3.2), and how many bytes are searched for it.
 _ASF_PROPERTIES, _ASF_SEARCHED = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 1 << 16
 
-#: A page of Ogg is no longer (RFC 3533, 6).
+#: The largest page of Ogg in bytes (RFC 3533, 6).
 _OGG_PAGE = 65_307
 
 
 def _matroska_end(file: BinaryIO) -> int | None:
-    """Where the segment ends by its own size; None where that is unknown, as in live recordings, or not found."""
+    """The segment's end by its declared size; None where that is unknown, as in live recordings, or not found."""
     at = 0
     for wanted in (_EBML, _SEGMENT):
         file.seek(at)
@@ -90,8 +91,11 @@ def _is_ended_ogg(file: BinaryIO, size: int) -> bool:
 
 
 def ends_within_a_packet(path: Path) -> bool:
-    """Whether a transport stream was cut off. It says nowhere how long it is, but it is made of whole packets:
-    188 bytes from a sync byte on, alone (ISO/IEC 13818-1), after four of a camera's, or before 16 of a tuner's."""
+    """Whether a transport stream ends within a packet, so was cut off; it declares no size.
+
+    A packet is 188 bytes from a sync byte on (ISO/IEC 13818-1), in some files after 4 bytes of a camera's or before 16
+    of a tuner's.
+    """
     with path.open("rb") as file:
         file.seek(-min(20 * 204, path.stat().st_size), os.SEEK_END)
         tail = file.read()
@@ -103,7 +107,7 @@ def ends_within_a_packet(path: Path) -> bool:
 
 
 def has_index(path: Path) -> bool:
-    """Whether the index (moov) of an mp4 or mov is all there, among the boxes that the file is made of."""
+    """Whether an mp4 or mov contains its whole index (moov) among its top-level boxes."""
     size, at = path.stat().st_size, 0
     with path.open("rb") as file:
         for _ in range(_MOST_BOXES):
@@ -119,26 +123,26 @@ def has_index(path: Path) -> bool:
     return False
 
 
-#: Boxes that a file may begin with.
+#: The most boxes that are searched.
 _MOST_BOXES = 10_000
 
 
 def is_cropped(path: Path) -> bool:
-    """Whether a Matroska file says that the edges of its picture are not to be shown; FFmpeg shows them."""
+    """Whether a Matroska file declares that the edges of its image are cropped; FFmpeg shows them."""
     with path.open("rb") as file:
         data = file.read(_MATROSKA_HEADER)
     return any(int.from_bytes(data[begin:end]) for begin, end in _inside(data, 0, len(data), _TO_CROP))
 
 
-#: Bytes in which a Matroska file's tracks are looked for.
+#: Bytes of a Matroska file that are searched for its tracks.
 _MATROSKA_HEADER = 1 << 20
 
-#: The elements on the way to those that say how much is cropped: segment, tracks, track, video; bottom to right.
+#: The path of elements to the cropping: segment, tracks, track, video; then bottom, top, left, right.
 _TO_CROP = ({0x18538067}, {0x1654AE6B}, {0xAE}, {0xE0}, {0x54AA, 0x54BB, 0x54CC, 0x54DD})
 
 
 def _inside(data: bytes, at: int, end: int, path: tuple[set[int], ...]) -> Iterator[tuple[int, int]]:
-    """(begin, end) of the content of all elements that lie on a path of names, between two places in the data."""
+    """(begin, end) of the content of all elements on a path of ids, between two positions in the data."""
     while at + 2 <= end:
         name_length, digits = 9 - data[at].bit_length(), 0
         if name_length <= 4 and at + name_length < end:
@@ -154,43 +158,43 @@ def _inside(data: bytes, at: int, end: int, path: tuple[set[int], ...]) -> Itera
 
 
 def data_end(path: Path) -> int:
-    """Where the last byte of a file ends that was ever written: what a system set aside beyond that is a hole."""
+    """The end of the last byte of a file that was ever written; space allocated after it is a hole."""
     size = path.stat().st_size
-    if not hasattr(os, "SEEK_DATA"):
+    if sys.platform == "win32" or not hasattr(os, "SEEK_DATA"):
         return size
     with path.open("rb") as file:
         at = 0
         for _ in range(_MOST_HOLES):
             try:
                 at = os.lseek(file.fileno(), os.lseek(file.fileno(), at, os.SEEK_DATA), os.SEEK_HOLE)
-            except OSError:  # no data from there on, or a file system that does not tell
+            except OSError:  # no data from there on, or a file system without holes
                 return at or size
     return size
 
 
-#: Holes that are looked at in a file.
+#: The most holes that are examined in a file.
 _MOST_HOLES = 10_000
 
 
 def ends_on_boundary(path: Path) -> bool:
-    """Whether motion JPEG in parts (multipart/x-mixed-replace) ends as it should: FFmpeg wants a part to follow."""
+    """Whether motion JPEG in parts (multipart/x-mixed-replace) ends correctly, where FFmpeg expects another part."""
     with path.open("rb") as file:
         file.seek(-min(_LAST_LINE, path.stat().st_size), os.SEEK_END)
         lines = file.read().rstrip().splitlines()
     return bool(lines) and lines[-1].startswith(b"--")
 
 
-#: Bytes in which the last boundary is looked for.
+#: Bytes at the end that are searched for the last boundary.
 _LAST_LINE = 256
 
 
-#: Elements without content that may follow each other: millions of them would take minutes to be stepped over.
+#: The most consecutive empty elements: skipping millions of them would take minutes.
 _MOST_EMPTY = 10_000
 
-#: Matroska's elements that hold those that the film is made of: the segment and its clusters (RFC 9559).
+#: Matroska's elements that contain the video's: the segment and its clusters (RFC 9559).
 _HOLDERS = {0x18538067, 0x1F43B675}
 
-#: What may stand in them or beside them, to be stepped over.
+#: The elements that may occur in or beside them, which are skipped.
 _ELEMENTS = {
     *(0x1A45DFA3, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367),
     *(0xE7, 0xA7, 0xAB, 0x5854, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF),
@@ -198,7 +202,7 @@ _ELEMENTS = {
 
 
 def has_garbage(path: Path) -> bool:
-    """Whether something in a Matroska file is no element where one should be. FFmpeg steps over it without a word."""
+    """Whether a Matroska file has other bytes where an element should be; FFmpeg skips them without an error."""
     size, at, empty = path.stat().st_size, 0, 0
     with path.open("rb") as file:
         while at < size:
@@ -221,24 +225,24 @@ def has_garbage(path: Path) -> bool:
 
 
 class AviIndex:
-    """The places of a video stream's frames in the file.
+    """An AVI's index: the positions of the frames in the file.
 
-    An AVI's frames have no times: the n-th is shown at n / rate, so one that is lost would shift all that follow. By
-    its index each keeps its own. ``count`` is how many frames it lists, 0 where there is none, as in a file that was
+    An AVI's frames have no times: the n-th is shown at n / rate, so a lost frame would shift all that follow. With the
+    index each keeps its own number. ``count`` is the number of frames in it, 0 without an index, as in a file that was
     cut off.
     """
 
     def __init__(self, stream: Any, path: Path) -> None:
         self._entries = stream.index_entries
-        complete = _is_complete(path)  # else FFmpeg lists what it has read so far
+        complete = _is_complete(path)  # otherwise FFmpeg lists what it has read so far
         self.count = len(self._entries) if complete else 0
         stamps = [entry.timestamp for entry in self._entries if entry.size] if complete else []
-        #: When the last of them ends, in ticks; those without content, which repeat it, do not count.
+        #: The end of the last frame in ticks, without empty ones, which repeat their predecessor.
         self.end = stamps[-1] + min((b - a for a, b in pairwise(stamps)), default=1) if stamps else 0
         self._next = 0
 
     def place(self, packet: Any) -> bool:
-        """Number the stream's next packet by the index; whether frames before it are lost."""
+        """Set the time of the stream's next packet from the index; return whether frames before it are lost."""
         lost = False
         while self._next < self.count and packet.pos is not None:
             entry = self._entries[self._next]
@@ -253,7 +257,7 @@ class AviIndex:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether the file ends where its last RIFF chunk says, as no file does that was cut off."""
+    """Whether the file ends with its last RIFF chunk, which a file that was cut off does not."""
     size, end, chunks = path.stat().st_size, 0, 0
     with path.open("rb") as file:
         while end < size and (chunks := chunks + 1) < _MOST_EMPTY:

@@ -1,4 +1,4 @@
-"""What a decoded frame of a video is: its pixels as a person sees them, in 8-bit 4:2:0, and what their colours mean."""
+"""The decoded frames of a video: upright, in 8-bit 4:2:0, with square pixels and tagged colours."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from fermedia.media import hdr
-from fermedia.types import WHOLE, Color, Fit, Gray, Part, Picture
+from fermedia.types import WHOLE, Color, Fit, Gray, Image, Part
 
 Steps = list[tuple[str, dict[str, str]]]
 """Filters of libavfilter and their options."""
 
-#: Pixel formats that are taken as they are; the second is the first in full range.
+#: Pixel formats that need no conversion; the second is the first in full range.
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 
-#: Luma that is black, and what brings 16..235 to 0..255 then.
+#: The luma of black in limited range, and the factor that then expands 16..235 to 0..255.
 _BLACK, _EXPAND = 16.0, 255 / 219
 
-#: A stream's AVColorSpace -> the matrix that undoes it. All else is unspecified: players then guess by the size.
+#: A stream's AVColorSpace -> its matrix. Other values are unspecified: players then guess by the size.
 _MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -39,7 +39,7 @@ _MATRICES = {
 }
 
 #: Rounded display matrix (a, b, c, d) -> degrees clockwise, and the filters of libavfilter that do the same. A vflip
-#: only makes the rows run backwards in memory; the filter after it writes them forwards.
+#: only reverses the order of the rows in memory (negative strides); the filter after it copies them.
 _TURNS: dict[tuple[int, int, int, int], tuple[int, Steps]] = {
     (1, 0, 0, 1): (0, []),
     (-1, 0, 0, 1): (0, [("hflip", {})]),
@@ -52,10 +52,10 @@ _TURNS: dict[tuple[int, int, int, int], tuple[int, Steps]] = {
 }
 
 
-#: Pixels longer or flatter than this are a mistake of the file's: they are taken for square.
+#: A more extreme aspect ratio of pixels is taken for an error in the file: such pixels count as square.
 _LONGEST_PIXEL = 10
 
-#: Sides, in pixels, of the smallest picture that FFmpeg deinterlaces.
+#: Sides, in pixels, of the smallest image that FFmpeg deinterlaces.
 _LEAST_INTERLACED = 4
 
 
@@ -65,19 +65,19 @@ def _unknown_side_data(kinds: type[SideDataType], number: object) -> SideDataTyp
     return kind
 
 
-# PyAV has names for the kinds of side data that FFmpeg had when it was written, and refuses all of a frame's for a
-# newer one, such as the EXIF data of motion JPEG or the views of spatial video.
+# PyAV knows the kinds of side data of the FFmpeg version it was written for, and rejects all side data of a frame with
+# a newer kind, such as the EXIF data of motion JPEG or the views of spatial video.
 SideDataType._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment]
 
 
-class VideoPicture(Picture):
-    """A decoded frame: 8-bit planar 4:2:0, upright, of square pixels and standard range.
+class VideoImage(Image):
+    """A decoded frame: 8-bit planar 4:2:0, upright, with square pixels and standard dynamic range.
 
     ``frame`` is an ``av.VideoFrame`` of format yuv420p (or yuvj420p, which is the same in full range). Its planes may
-    have padded rows, and the decoder may still read them: copy, never write into them. Chroma planes of odd sizes
-    are rounded up. The tags of its colours are ``colorspace``, ``primaries`` and ``transfer`` (FFmpeg's numbers).
+    have padded rows, and the decoder may still read them: copy them, do not modify them. Chroma planes of odd sizes
+    are rounded up. Its colour tags are ``colorspace``, ``primaries`` and ``transfer`` (FFmpeg's numbers).
 
-    It stands for itself, whatever becomes of its reader, and several threads may read it at once.
+    It remains valid after its reader is closed, and several threads may read it at once.
     """
 
     def __init__(self, frame: av.VideoFrame) -> None:
@@ -86,7 +86,7 @@ class VideoPicture(Picture):
         self.full_range = _full_range(frame)
         self.colorspace, self.primaries, self.transfer = frame.colorspace, frame.color_primaries, frame.color_trc
         self._matrix = _matrix(frame)
-        self._lock = threading.Lock()  # PyAV changes a frame's tags for the moment in which it is converted
+        self._lock = threading.Lock()  # PyAV changes a frame's tags temporarily while it converts it
 
     @property
     def frame(self) -> av.VideoFrame:
@@ -103,7 +103,7 @@ class VideoPicture(Picture):
 
     @property
     def bt709(self) -> bool:
-        """Whether the colours are BT.709's; BT.601's (or a rarer matrix) if not."""
+        """Whether the matrix is BT.709's; otherwise it is BT.601's or a rarer one."""
         return self._matrix is Colorspace.ITU709
 
     def gray(self, part: Part = WHOLE) -> Gray:
@@ -123,7 +123,7 @@ class VideoPicture(Picture):
                 self.frame,
                 width,
                 height,
-                "gbrp",  # FFmpeg takes twice as long to scale to rgb24, and halves the colours of even widths
+                "gbrp",  # FFmpeg takes twice as long for rgb24, and halves the chroma resolution for even widths
                 src_colorspace=self._matrix,
                 src_color_range=_range(self.full_range),
                 dst_color_range=ColorRange.JPEG,
@@ -132,13 +132,13 @@ class VideoPicture(Picture):
         return np.asarray(cv2.merge([_samples(frame, plane) for plane in (2, 0, 1)]), np.uint8)
 
 
-class FittedPicture(VideoPicture):
-    """A frame of another shape than its film's, fitted into the picture of that, with black bars beside it.
+class FittedImage(VideoImage):
+    """A frame whose shape differs from the video's, fitted into the video's image with black bars.
 
-    That is only made when somebody asks for its pixels.
+    The fitted image is only made when its pixels are requested.
     """
 
-    def __init__(self, own: VideoPicture, fit: Fit) -> None:
+    def __init__(self, own: VideoImage, fit: Fit) -> None:
         super().__init__(own.frame)
         self.fit = fit
         self._own = own
@@ -146,18 +146,18 @@ class FittedPicture(VideoPicture):
         self._fitted: av.VideoFrame | None = None
 
     @property
-    def own(self) -> VideoPicture:
+    def own(self) -> VideoImage:
         return self._own
 
     @property
     def width(self) -> int:
         assert self.fit is not None
-        return self.fit.film[0]
+        return self.fit.video[0]
 
     @property
     def height(self) -> int:
         assert self.fit is not None
-        return self.fit.film[1]
+        return self.fit.video[1]
 
     @property
     def frame(self) -> av.VideoFrame:
@@ -170,21 +170,21 @@ class FittedPicture(VideoPicture):
         frame, fit = self._own.frame, self.fit
         assert fit is not None
         size = {"w": str(fit.width), "h": str(fit.height), "flags": "bicubic"}
-        film = {"w": str(fit.film[0]), "h": str(fit.film[1]), "x": str(fit.x), "y": str(fit.y)}
-        graph = _graph(frame, [("scale", size), ("pad", film)])
+        video = {"w": str(fit.video[0]), "h": str(fit.video[1]), "x": str(fit.x), "y": str(fit.y)}
+        graph = _graph(frame, [("scale", size), ("pad", video)])
         graph.vpush(frame)
         graph.vpush(None)
         return _pulled(graph)[0]
 
 
 def _samples(frame: av.VideoFrame, plane: int) -> Gray:
-    """A plane of the frame's own size, its rows without their padding; a view."""
+    """A plane of the frame's size (luma, or a plane of gbrp) without the rows' padding; a view."""
     held = frame.planes[plane]
     return np.frombuffer(memoryview(held), np.uint8).reshape(-1, held.line_size)[: frame.height, : frame.width]
 
 
 class _Converter(threading.local):
-    """Each thread's own: making one costs more than many a conversion."""
+    """One reformatter for each thread: making one takes longer than many conversions."""
 
     def __init__(self) -> None:
         self.own = VideoReformatter()
@@ -194,14 +194,18 @@ _converter = _Converter()
 
 
 class Upright:
-    """Turns the decoded frames of one stream into what a person sees: upright 8-bit 4:2:0, each in its own shape.
+    """Convert the decoded frames of one stream to upright 8-bit 4:2:0, each in its own shape.
 
-    Interlaced frames become whole ones, pixels square, high dynamic range standard; alpha is dropped. ``pixel`` is the
-    pixels' aspect ratio, None for square: the shorter side of the pixels is stretched, as players do, to an even number
-    of them. ``rotation`` is how many degrees clockwise the stored ``first`` picture is turned; ``size`` is what becomes
-    of its (width, height).
+    Frames are deinterlaced, pixels made square, high dynamic range converted to standard; alpha is dropped. Pixels that
+    are not square are scaled along their shorter side, as players do, to an even number. Frames are returned in order,
+    one for one, but later: an interlaced one needs its successor.
 
-    Frames come out in order, one for one, but later: an interlaced one waits for its successor.
+    ``rotation`` is by how many degrees clockwise the stored first frame is rotated; ``size`` is its resulting (width,
+    height).
+
+    Args:
+        first: The first frame.
+        pixel: The aspect ratio of its pixels, None for square.
     """
 
     def __init__(self, first: av.VideoFrame, pixel: Fraction | None = None) -> None:
@@ -213,7 +217,7 @@ class Upright:
         self._graph: av.filter.Graph | None = None
 
     def __call__(self, frame: av.VideoFrame, pixel: Fraction | None = None) -> list[av.VideoFrame]:
-        """Take a frame, whose pixels have this aspect ratio; give those that are ready."""
+        """Add a frame, with the aspect ratio of its pixels, and return the frames that are ready."""
         self._interlaced = self._interlaced or (
             frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST_INTERLACED
         )
@@ -232,7 +236,7 @@ class Upright:
         return ready + _pulled(self._graph)
 
     def rest(self) -> list[av.VideoFrame]:
-        """What still waits, when no frame follows."""
+        """The remaining frames, when no other follows."""
         graph, self._graph, self._kind = self._graph, None, ()
         if graph is None:
             return []
@@ -240,7 +244,7 @@ class Upright:
         return _pulled(graph)
 
     def _steps(self, frame: av.VideoFrame, square: tuple[int, int]) -> Steps:
-        """To ``square`` (width, height) in 4:2:0; nothing where it is that already."""
+        """The filters to ``square`` (width, height) in 4:2:0; none if the frame is that already."""
         width, height = square
         size = {"w": str(width), "h": str(height), "flags": "bicubic"}
         steps: Steps = []
@@ -265,8 +269,8 @@ def _square(width: int, height: int, pixel: Fraction | None) -> tuple[int, int]:
 
 
 def _planar_420(frame: av.VideoFrame, size: dict[str, str]) -> Steps:
-    """To 4:2:0 of this size, with the same meaning of its colours."""
-    # Colorspace has FFmpeg's own numbers.
+    """The filters to 4:2:0 of this size with unchanged colour tags."""
+    # Colorspace has FFmpeg's numbers.
     matrix, levels = str(int(_matrix(frame))), str(int(_range(_full_range(frame))))
     options = size | {"out_color_matrix": matrix, "out_range": levels}
     if not frame.format.is_rgb:
@@ -275,7 +279,7 @@ def _planar_420(frame: av.VideoFrame, size: dict[str, str]) -> Steps:
 
 
 def _standard_range(frame: av.VideoFrame, size: dict[str, str]) -> Steps:
-    """To 4:2:0 of this size in BT.709. The table is applied to floats, for which the filter is fastest."""
+    """The filters from high dynamic range to 4:2:0 of this size in BT.709. lut3d is fastest for floats."""
     matrix = _MATRICES.get(frame.colorspace, Colorspace.BT2020)
     return [
         ("scale", size | {"in_color_matrix": str(int(matrix)), "in_range": str(int(_range(_full_range(frame))))}),
@@ -300,7 +304,7 @@ def _graph(frame: av.VideoFrame, steps: Steps) -> av.filter.Graph:
 
 
 def _lut3d(graph: av.filter.Graph, table: str) -> av.filter.context.FilterContext:
-    """The filter reads its table, once, from a file."""
+    """Make the filter, which reads its table from a file when it is created."""
     with tempfile.NamedTemporaryFile("w", suffix=".cube") as file:
         file.write(table)
         file.flush()
@@ -316,8 +320,8 @@ def _pulled(graph: av.filter.Graph) -> list[av.VideoFrame]:
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """The display matrix as quarter turns and mirrors; angles between them are rounded."""
-    # Not frame.side_data: the frame would keep that, and that the frame, until some collection of garbage.
+    """The display matrix as quarter turns and reflections; other angles are rounded."""
+    # Not frame.side_data, which would form a reference cycle with the frame and keep it until a garbage collection.
     data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # its stub lacks it
     if not isinstance(data, SideData):
         return 1, 0, 0, 1
@@ -336,7 +340,7 @@ def _range(full: bool) -> ColorRange:
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace:
-    """The frame's own matrix; for an untagged one mpv's guess: high definition is BT.709, else BT.601."""
+    """The frame's matrix; for an untagged one mpv's guess: BT.709 for high definition, else BT.601."""
     short, long = sorted((frame.width, frame.height))
     guess = Colorspace.ITU709 if long >= 1280 or short > 576 else Colorspace.ITU601
     return _MATRICES.get(frame.colorspace, guess)

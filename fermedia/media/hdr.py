@@ -1,8 +1,8 @@
-"""High dynamic range as standard range: the colour table that is applied to each frame of a film, and to photos.
+"""Tone mapping from high to standard dynamic range: a colour table (3D LUT) for the frames of videos and for photos.
 
-As a phone or a television shows such a film on a screen of standard range. Up to about 85 cd/m2, where faces are
-lit, brightness is kept; above it is pressed together until 1000 cd/m2 become white, so that highlights keep their
-shape. Hue is kept; colours outside BT.709 are clipped to it.
+It resembles what phones and televisions do on a standard screen. Up to about 85 cd/m2, where faces are lit, brightness
+is kept; above, it is compressed so that 1000 cd/m2 become white and highlights keep their detail. Hue is kept; colours
+outside BT.709 are clipped to it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ PQ, HLG = 16, 18
 
 #: Graphics white in cd/m2, which becomes the white of standard range (ITU-R BT.2408-7, 2.1: HLG 75 %, PQ 58 %).
 _WHITE = 203.0
-#: The brightest that keeps its shape: HLG's nominal screen (BT.2100, table 5) and most discs'. What is brighter clips.
+#: The brightest level that keeps detail: HLG's nominal screen (BT.2100, table 5) and most discs'. Above it clips.
 _PEAK = 1000.0
-#: Exponent of the screens that standard range is made for (ITU-R BT.1886).
+#: The gamma of standard range screens (ITU-R BT.1886).
 _GAMMA = 2.4
 
-#: Nodes a side. Whoever uses the table interpolates between them.
+#: The table's nodes along each axis; its users interpolate between them.
 NODES = 33
 
 #: Linear RGB of BT.2020 to BT.709 (ITU-R BT.2407-0, 2.2).
@@ -30,9 +30,9 @@ _TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.
 
 
 def sdr_nodes(transfer: int) -> Values:
-    """R'G'B' of BT.709, 0..1, for R'G'B' of BT.2100 (``transfer`` is PQ or HLG) that lies at the nodes of a table.
+    """The table: R'G'B' of BT.709, 0..1, at nodes in R'G'B' of BT.2100 (``transfer`` is PQ or HLG).
 
-    Shape (``NODES`` ** 3, 3); red changes fastest.
+    Shape (``NODES`` ** 3, 3), float64; red varies fastest.
     """
     levels = np.linspace(0, 1, NODES)
     blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")
@@ -40,13 +40,13 @@ def sdr_nodes(transfer: int) -> Values:
 
 
 def sdr_table(transfer: int) -> str:
-    """The nodes in Iridas' .cube format."""
+    """The table in Iridas' .cube format."""
     rows = sdr_nodes(transfer)
     return f"LUT_3D_SIZE {NODES}\n" + "\n".join("{:.6f} {:.6f} {:.6f}".format(*row) for row in rows.tolist()) + "\n"
 
 
 def to_sdr(rgb: Values, transfer: int) -> Values:
-    """R'G'B' of BT.2100, shape (n, 3), 0..1, to R'G'B' of BT.709 for a BT.1886 screen."""
+    """Convert R'G'B' of BT.2100, shape (n, 3), 0..1, to R'G'B' of BT.709 for a BT.1886 screen."""
     light = pq_to_light(rgb) if transfer == PQ else _hlg_to_light(rgb)
     strongest = light.max(axis=1, keepdims=True)
     light = light * (_compressed(strongest) / np.maximum(strongest, 1e-9))
@@ -78,7 +78,7 @@ def _hlg_to_light(code: Values) -> Values:
 
 
 def _compressed(light: Values) -> Values:
-    """BT.2390-10, 5.4.1 (EETF, black left alone): 0.._PEAK to 0.._WHITE in cd/m2; below its knee nothing changes."""
+    """BT.2390-10, 5.4.1 (EETF, black unchanged): 0.._PEAK to 0.._WHITE in cd/m2; below the knee nothing changes."""
     top = light_to_pq(np.array(_PEAK))
     level = np.minimum(light_to_pq(light) / top, 1)
     most = light_to_pq(np.array(_WHITE)) / top

@@ -1,4 +1,4 @@
-"""Which frames of a film are analysed."""
+"""Choose which frames of a video are analysed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from fractions import Fraction
 
 from fermedia.options import Sampling
 
-#: Matroska rounds times to milliseconds: a frame this little before a moment counts as at it. Seconds.
+#: Tolerance in seconds for a frame just before a tick: Matroska rounds times to milliseconds.
 _ROUNDING = Fraction(1, 2000)
 
 
 class Chosen:
-    """Says of one frame after another, by its time, whether it is analysed; ``start`` is where the span begins."""
+    """Decide for each frame in order, by its time in seconds, whether it is analysed; ``start`` is the span's start."""
 
     def __init__(self, sampling: Sampling, start: Fraction) -> None:
         self._every = sampling.every
@@ -32,5 +32,5 @@ class Chosen:
 
 
 def exact(seconds: float) -> Fraction:
-    """The decimal number that was typed, not its nearest binary fraction."""
+    """The exact decimal number as written, not its nearest binary fraction."""
     return Fraction(str(seconds))

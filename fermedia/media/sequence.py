@@ -1,4 +1,4 @@
-"""Numbered pictures as a film: frames with true times, like those of a video."""
+"""Read numbered images as a video."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from fermedia.errors import MediaError
 from fermedia.files import shown
-from fermedia.media.frames import VideoPicture
+from fermedia.media.container import check_pixels
+from fermedia.media.frames import VideoImage
 from fermedia.media.photos import read_photo
 from fermedia.media.sampling import Chosen, exact
-from fermedia.media.video import check_pixels, film_picture, fitting_note
+from fermedia.media.video import fitting_note, video_image
 from fermedia.options import Sampling
-from fermedia.types import Frame, MediaInfo, MediaItem, Picture
+from fermedia.types import Frame, Image, MediaInfo, MediaItem
 
-#: What sRGB is among FFmpeg's tags: AVCOL_PRI_BT709 and AVCOL_TRC_IEC61966_2_1.
+#: FFmpeg's tags for sRGB: AVCOL_PRI_BT709 and AVCOL_TRC_IEC61966_2_1.
 _PRIMARIES, _TRANSFER = 1, 13
 
-#: Numbers that would make a longer film than this, in seconds (eleven days), are no running numbers.
+#: The longest video in seconds (eleven days): numbers that would make a longer one are not consecutive.
 _LONGEST = 1_000_000
 
 
 class SequenceReader:
-    """The pictures of an item of the kind "sequence", shown ``rate`` a second; a context manager like VideoReader.
+    """Read an item of the kind "sequence" like a video; a context manager and a ``Reader``.
 
-    A picture's time is how far its number lies behind the first one's, divided by ``rate``: where numbers are missing,
-    the picture before them lasts longer. ``info`` has the ``size`` of the film, by default that of the first picture
-    that can be read; others are fitted in (``Picture.own`` keeps its shape). ``warning`` says which numbers are
-    missing and which pictures could not be read, ``notes`` that some were fitted; they are final when ``frames`` has
-    ended. ``seams`` and ``larger`` are a VideoReader's. No picture is held, beside those that were given out.
+    An image's time is the difference of its number and the first, divided by ``rate``: where numbers are missing, the
+    image before them lasts longer. Images of another size are fitted into the video's (``Image.own`` keeps its shape).
+    ``warning`` says how many numbers are missing and which images could not be read, ``notes`` that some were fitted.
+    No images are kept.
 
-    Raises MediaError when not one picture can be read, or the numbers lie so far apart that they do not count.
+    Args:
+        item: The item.
+        rate: Images per second.
+        size: (width, height) of the video; by default that of the first readable image.
+
+    Raises:
+        MediaError: No image can be read, or the numbers are too far apart.
     """
 
     def __init__(self, item: MediaItem, rate: float, size: tuple[int, int] | None = None) -> None:
@@ -49,7 +55,7 @@ class SequenceReader:
         first, last = item.numbers[0], item.numbers[-1]
         duration = (last - first + 1) / self._rate
         if duration > _LONGEST:
-            message = f"the numbers {first} to {last} make no film; give the pictures running numbers"
+            message = f"the numbers {first} to {last} are too far apart for a video; number the images consecutively"
             raise MediaError(f"{shown(self.path)}: {message}")
         width, height = size or self._first()
         check_pixels(self.path, width, height)
@@ -71,11 +77,11 @@ class SequenceReader:
         pass
 
     def frames(self, sampling: Sampling | None = None) -> Iterator[Frame]:
-        """The frames from ``start`` to before ``end``, each with a VideoPicture (BT.709, limited range).
+        """Yield the frames from ``start`` to before ``end``, each with a VideoImage (BT.709, limited range).
 
-        The analysed ones are marked ``sampled``: every N-th picture that can be read, or the first at or after each
-        tick of ``fps``; both count from ``start``. ``Frame.index`` is the picture's number less the first one, so
-        that it leads back to the file. A second call begins anew.
+        The frames to analyse are marked ``sampled``: every N-th readable image, or the first at or after each
+        tick of ``fps``; both count from ``start``. ``Frame.index`` is the image's number less the first one, so
+        that the file can be identified. A second call starts over.
         """
         return self._sampled(sampling or Sampling())
 
@@ -83,12 +89,12 @@ class SequenceReader:
         failure = ""
         for path in self._item.files:
             try:
-                picture = read_photo(path)
-                return picture.width, picture.height
+                image = read_photo(path)
+                return image.width, image.height
             except MediaError as error:
                 failure = failure or str(error)
         count = len(self._item.files)
-        raise MediaError(f"{shown(self.path)}: none of its {count} pictures can be read ({failure})", "decode")
+        raise MediaError(f"{shown(self.path)}: none of its {count} images can be read ({failure})", "decode")
 
     def _sampled(self, sampling: Sampling) -> Iterator[Frame]:
         start = exact(sampling.start or 0)
@@ -104,39 +110,39 @@ class SequenceReader:
             if time < start:
                 continue
             try:
-                picture = self._film_picture(read_photo(path))
+                image = self._video_image(read_photo(path))
             except MediaError as error:
                 failures.append(str(error))
                 continue
-            sizes.add((picture.width, picture.height))
+            sizes.add((image.width, image.height))
             duration = float((following - number) / self._rate)
-            yield Frame(number - numbers[0], float(time), picture, duration, chosen(time))
+            yield Frame(number - numbers[0], float(time), image, duration, chosen(time))
         self.warning = self._judge(failures)
         self.notes = fitting_note(sizes, self.info)
 
-    def _film_picture(self, picture: Picture) -> VideoPicture:
-        film = self.info.width, self.info.height
-        check_pixels(self.path, picture.width, picture.height)
-        if self.larger is None and picture.width * picture.height > film[0] * film[1]:
-            self.larger = picture.width, picture.height
+    def _video_image(self, image: Image) -> VideoImage:
+        video = self.info.width, self.info.height
+        check_pixels(self.path, image.width, image.height)
+        if self.larger is None and image.width * image.height > video[0] * video[1]:
+            self.larger = image.width, image.height
         try:
-            frame = av.VideoFrame.from_ndarray(picture.rgb(), format="rgb24").reformat(
+            frame = av.VideoFrame.from_ndarray(image.rgb(), format="rgb24").reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
                 interpolation=Interpolation.AREA,
             )
         except av.FFmpegError as error:
-            raise MediaError(f"{shown(self.path)}: a picture cannot be converted ({error.strerror})") from error
+            raise MediaError(f"{shown(self.path)}: an image cannot be converted ({error.strerror})") from error
         frame.color_primaries, frame.color_trc = _PRIMARIES, _TRANSFER
-        return film_picture(frame, film)
+        return video_image(frame, video)
 
     def _judge(self, failures: list[str]) -> str | None:
         numbers = self._item.numbers
         missing = numbers[-1] - numbers[0] + 1 - len(numbers)
         warnings = []
         if missing:
-            warnings.append(f"no picture for {missing} of the numbers {numbers[0]} to {numbers[-1]}")
+            warnings.append(f"no image for {missing} of the numbers {numbers[0]} to {numbers[-1]}")
         if failures:
-            warnings.append(f"{len(failures)} of {len(numbers)} pictures cannot be read ({failures[0]})")
+            warnings.append(f"{len(failures)} of {len(numbers)} images cannot be read ({failures[0]})")
         return "; ".join(warnings) or None

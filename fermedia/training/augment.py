@@ -1,4 +1,4 @@
-"""Random variations of the training faces. Never used at test time."""
+"""Random augmentation of the training faces. Never used at test time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fermedia.types import Gray
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training face is varied. Every range is symmetric about "unchanged".
+    """How much a training face is varied. Every range is symmetric about "unchanged".
 
-    The geometric ones cover what a face detector's box varies by (FER-2013's own eyes scatter by 7 % of the
-    frame); the photometric ones, small size and noise what webcams and distant faces do.
+    The geometric ranges cover the variation of a face detector's box (the eyes in FER-2013 scatter by 7 % of the
+    frame); the photometric ones, small size and noise that of webcams and distant faces.
     """
 
     rotation: float = 12.0  #: degrees
@@ -30,11 +30,11 @@ class Augmentation:
     noise: float = 0.1  #: share of faces with Gaussian noise of up to 12 grey values
 
     def scaled(self, strength: float) -> Augmentation:
-        """The same with every range and share multiplied."""
+        """The augmentation with every range and share multiplied by ``strength``."""
         return Augmentation(**{k: v * strength for k, v in vars(self).items()})
 
     def __call__(self, faces: NDArray[np.uint8], crop: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Vary (n, h, w) grey faces; gives (n, crop, crop, 1), float32, 0..255. Half of them are mirrored."""
+        """Augment grey faces (n, h, w) to (n, crop, crop, 1), float32, 0..255. Half of them are mirrored."""
         n, (height, width) = len(faces), faces.shape[1:]
         angle = rng.uniform(-self.rotation, self.rotation, n)
         size = np.exp(rng.uniform(-self.scale, self.scale, n))
@@ -60,7 +60,7 @@ class Augmentation:
 
 
 def mix(a: NDArray[np.float32], b: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``share`` (n,) of each row of ``a`` and the rest of ``b``: mixup (Zhang et al. 2018)."""
+    """Mixup (Zhang et al. 2018): ``share`` (n,) times the rows of ``a`` plus ``1 - share`` times those of ``b``."""
     share = share.reshape(-1, *[1] * (a.ndim - 1))
     return np.asarray(share * a + (1 - share) * b, np.float32)
 

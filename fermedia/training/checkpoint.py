@@ -1,4 +1,4 @@
-"""A training between two epochs: what ``checkpoint.npz`` holds."""
+"""The state of a training between two epochs, as saved in ``checkpoint.npz``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HISTORY = "history.csv"
 
 @dataclass
 class State:
-    """All that a later process needs to go on. Before the first epoch it has no arrays, or those it starts with."""
+    """Everything needed to resume. Before the first epoch there are no arrays, or only the initial weights."""
 
     options: dict[str, Any]
     data: dict[str, Any]
     """``digest`` of the data set, ``ferplus`` (path or None) and ``ferplus_sha256``, and ``path`` and ``sha256`` of
-    each of ``teachers`` and of ``start``, the network whose weights it began with (or None)."""
+    each of ``teachers`` and of ``start``, the network with the initial weights (or None)."""
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class State:
     """``weights``, ``average``, ``optimizer`` and ``best`` (the average of the best epoch), in the model's order."""
 
     def save(self, path: Path) -> None:
-        """Write the file whole or not at all."""
+        """Write the file atomically."""
         plain = {k: getattr(self, k) for k in ("options", "data", "epoch", "seconds", "history")}
         flat = {f"{name}/{i:04d}": a for name, arrays in self.arrays.items() for i, a in enumerate(arrays)}
         with whole_file(path) as temporary, temporary.open("wb") as file:
@@ -41,9 +41,14 @@ class State:
 
     @classmethod
     def load(cls, path: Path) -> State:
-        """Read it; UsageError where there is none, DataError where it is damaged."""
+        """Read the file.
+
+        Raises:
+            UsageError: There is none.
+            DataError: It is damaged.
+        """
         if not path.is_file():
-            raise UsageError(f"{path.parent} holds no checkpoint to resume; start without --resume")
+            raise UsageError(f"{path.parent} has no checkpoint to resume; start without --resume")
         try:
             with np.load(path, allow_pickle=False) as file:
                 state = cls(**json.loads(str(file["state"])))
@@ -56,5 +61,5 @@ class State:
 
     @property
     def best(self) -> dict[str, float]:
-        """The history's row with the highest accuracy on PublicTest; of equals the later one."""
+        """The history's row with the highest accuracy on PublicTest, of equal ones the latest."""
         return max(self.history, key=lambda row: (row["val_accuracy"], row["epoch"]))

@@ -1,8 +1,8 @@
-"""FER-2013 and the FER+ votes as arrays.
+"""Load FER-2013 and the FER+ votes as arrays.
 
 FER-2013 (Goodfellow et al. 2013): 48x48 grey faces with one of seven labels, in three parts: 28,709 for training,
-3,589 of the public test (on which networks are chosen here) and 3,589 of the private test (only ever evaluated).
-FER+ (Barsoum et al. 2016): ten people's votes on each of the same pictures.
+3,589 of the public test (used here for model selection) and 3,589 of the private test (only used for evaluation).
+FER+ (Barsoum et al. 2016): ten people's votes on each of the same images.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.errors import DataError
-from fermedia.training.sources import SIZE, SPLITS, Entry, Source, open_source
+from fermedia.files import regular
+from fermedia.training.sources import SIZE, SPLITS, Entry, Source, open_source, table_rows
 from fermedia.types import EMOTIONS
 
-#: An image is blank if its grey values differ by no more than this: JPEG leaves a ripple on an even grey.
+#: An image is blank if its grey values differ by no more than this: JPEG leaves slight variations in an even grey.
 BLANK_RANGE = 4
 
-#: What ``--split`` accepts, and the parts that it stands for.
+#: The values of ``--split``, and the splits that each means.
 CHOICES = {split: (split,) for split in SPLITS} | {"test": ("public", "private"), "all": SPLITS}
 
 #: FER+'s ten columns in the order of every ``votes`` array.
@@ -77,7 +78,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset(Mapping[str, Split]):
-    """The splits that were asked for, by name: ``dataset["train"]``."""
+    """The loaded splits by name: ``dataset["train"]``."""
 
     path: Path
     splits: dict[str, Split]
@@ -102,7 +103,7 @@ class Dataset(Mapping[str, Split]):
         return total.hexdigest()
 
     def joined(self) -> Split:
-        """All splits as one, named like them: ``public+private``."""
+        """All splits concatenated, with joined names: ``public+private``."""
         parts = list(self.splits.values())
         votes = [p.votes for p in parts if p.votes is not None]
         return Split(
@@ -115,10 +116,15 @@ class Dataset(Mapping[str, Split]):
 
 
 def load(data: Path | Source, splits: Sequence[str] = SPLITS, ferplus: Path | None = None) -> Dataset:
-    """Read these splits of a data set, and the FER+ votes on their images where a file of them is given.
+    """Read splits of a data set, and the FER+ votes on their images if a file of votes is given.
 
-    ``data`` is a folder, a zip or a CSV file (see ``fermedia.training.sources``); other splits need not be there.
-    Raises DataError for the first thing that is wrong: a class without images, an empty split, a faulty image.
+    Args:
+        data: A folder, a zip or a CSV file (see ``fermedia.training.sources``).
+        splits: The splits to read; others may be missing.
+        ferplus: The file of votes.
+
+    Raises:
+        DataError: A class has no images, a split is empty, or an image is faulty.
     """
     source = data if isinstance(data, Source) else open_source(data)
     for split in splits:
@@ -132,10 +138,10 @@ def load(data: Path | Source, splits: Sequence[str] = SPLITS, ferplus: Path | No
 
 
 def _check(source: Source, split: str) -> None:
-    """Refuse a split without images, and one that lacks a class.
+    """Raise DataError for a split without images, or without images of a class.
 
-    The public and private tests share a folder, and a small selection of one of them may well lack a class that
-    the other has: there a class must be missing from both.
+    The public and private tests share a folder, and a small selection of one may lack a class that the other has: so
+    for these a class must be missing from both.
     """
     counts = source.counts()
     if not sum(counts[split]):
@@ -165,11 +171,11 @@ def _read(source: Source, split: str) -> Split:
 
 
 def vote_distribution(votes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """FER+ votes (n, 10) as distributions over eight classes (n, 8), float32, and which rows have one (n,).
+    """Convert FER+ votes (n, 10) to distributions over eight classes (n, 8), float32, and a mask of valid rows (n,).
 
-    The classes are ``EMOTIONS`` and contempt, last. A single vote is an outlier and dropped (Barsoum et al. 2016).
-    A row has no distribution where nothing is left, or where "unknown" or "not a face" got as many votes as the
-    strongest emotion; it is all zero then.
+    The classes are ``EMOTIONS`` and contempt, last. A single vote is dropped as an outlier (Barsoum et al. 2016).
+    A row is invalid, and all zero, if no vote remains, or if "unknown" or "not a face" got at least as many votes as
+    the strongest emotion.
     """
     kept = np.where(votes > 1, votes, 0).astype(np.float32)
     emotions = kept[:, _ORDER]
@@ -179,10 +185,10 @@ def vote_distribution(votes: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
 
 
 def majority_labels(votes: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The label 0..6 with most of the FER+ votes (n, 10), and for which rows there is one (n,).
+    """The labels 0..6 with the most FER+ votes (n, 10), and a mask of rows that have one (n,).
 
-    There is none where two of the ten columns share the most votes, or where contempt, "unknown" or "not a face"
-    has them; the label is -1 then.
+    A row has none, and the label -1, if two of the ten columns share the most votes, or if contempt, "unknown" or "not
+    a face" has them.
     """
     most = votes.max(1, initial=0, keepdims=True)
     winners = (votes == most) & (most > 0)
@@ -191,12 +197,12 @@ def majority_labels(votes: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDAr
 
 
 def digests(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The first eight bytes of each image's SHA-256, sorted, without repeats: what "the same pixels" is told by."""
+    """The first eight bytes of each image's SHA-256, sorted, without duplicates; they identify equal pixels."""
     return np.unique(_digest_each(images))
 
 
 def seen(images: NDArray[np.uint8], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which images (n, 48, 48) are among those that ``known = digests(others)`` was made of; (n,)."""
+    """A mask (n,) of the images (n, 48, 48) whose digests are in ``known``, from ``digests(others)``."""
     return np.isin(_digest_each(images), known)
 
 
@@ -206,7 +212,7 @@ def _digest_each(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def blank(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images (n, 48, 48) show nothing but one even grey; (n,)."""
+    """A mask (n,) of the images (n, 48, 48) of one even grey."""
     return np.ptp(images, axis=(1, 2)) <= BLANK_RANGE
 
 
@@ -220,7 +226,7 @@ class Member:
 
 
 def repeats(splits: Iterable[Split]) -> list[tuple[Member, ...]]:
-    """The groups of images with the same pixels, within and across splits, in the order of their first image."""
+    """Groups of images with the same pixels, within and across splits, in the order of their first image."""
     groups: dict[bytes, list[Member]] = defaultdict(list)
     for split in splits:
         for name, label, image in zip(split.names, split.labels, split.images, strict=True):
@@ -229,11 +235,11 @@ def repeats(splits: Iterable[Split]) -> list[tuple[Member, ...]]:
 
 
 def read_votes(path: Path, source: Source, splits: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """The votes on each split's images, (n, 10), in the order of the source's entries.
+    """Read the votes on each split's images, (n, 10), in the order of the source's entries.
 
-    Two files are known. One names FER-2013's image files (``image`` = ``train/angry/Training_1.jpg``). Microsoft's
-    ``fer2013new.csv`` (``Usage,Image name,...``) has a row for each row of the original CSV, and names images as
-    its own script writes them (``fer0000001.png``); a row without a name was rejected and counts as without votes.
+    Two formats are supported. One names FER-2013's image files (``image`` = ``train/angry/Training_1.jpg``).
+    Microsoft's ``fer2013new.csv`` (``Usage,Image name,...``) has a row for each row of the original CSV, and names
+    images as its script writes them (``fer0000001.png``); a row without a name was rejected and has no votes.
     """
     header, rows = _read_table(path)
     columns = [header.index(v) for v in (*VOTES[:9], "nf" if "nf" in header else VOTES[9])]
@@ -254,8 +260,8 @@ def read_votes(path: Path, source: Source, splits: Sequence[str]) -> dict[str, N
 
 def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for _, row in table_rows(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a file of FER+ votes ({error})") from error
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
@@ -272,19 +278,19 @@ def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _match_rows(path: Path, source: Source, usages: list[str], names: list[str], wanted: list[Entry]) -> list[int]:
-    """Rows of Microsoft's file by their place, after a check that both files are whole and in the same order."""
+    """Match rows of Microsoft's file by position, after a check that both files are complete and in the same order."""
     words = {"training": "train", "publictest": "public", "privatetest": "private"}
     theirs = [words.get(usage.lower()) for usage in usages]
     if theirs != [entry.split for entry in source.entries]:
         raise DataError(
             f"{path} does not fit {source.path}: its {len(theirs)} rows must stand for the {len(source.entries)} rows "
-            "there, with the same usage; both files must be whole and in their original order"
+            "there, with the same usage; both files must be complete and in their original order"
         )
     return [entry.row if names[entry.row] else -1 for entry in wanted]
 
 
 def _match_names(path: Path, source: Source, names: list[str], wanted: list[Entry]) -> list[int]:
-    """Rows by the images' names; -1 for images without votes. Where a name has a class folder, that counts too:
+    """Match rows by the images' names; -1 for images without votes. A class folder in a name counts too, because
     numbers repeat between classes."""
     rows = {"/".join(PurePosixPath(name).with_suffix("").parts[-2:]): i for i, name in enumerate(names) if name}
     stems = [PurePosixPath(e.name).stem for e in wanted]

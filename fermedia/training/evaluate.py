@@ -1,4 +1,4 @@
-"""How good a model is on FER-2013: figures, their report, and their pictures."""
+"""Evaluate a model on labelled images: metrics, report and plots."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from fermedia.errors import DataError, ModelError
 from fermedia.files import counted, models_dir, write_json
+from fermedia.options import FER2013, FERPLUS
 from fermedia.training.dataset import Split, digests, majority_labels, seen
 from fermedia.training.labelled import Faces, read_labelled
 from fermedia.training.metrics import measure
@@ -20,15 +21,15 @@ from fermedia.training.sources import Source
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 
-#: In a model's folder: ``digests`` of the images that it was trained on.
+#: The file in a model's folder with the ``digests`` of its training images.
 TRAINING_DIGESTS = "training_digests.npy"
 
 #: Faces predicted between two steps of the progress bar.
 _BATCH = 256
 
 _NAMES = {
-    "fer2013": "FER-2013 labels",
-    "ferplus": "FER+ labels (most votes)",
+    FER2013: "FER-2013 labels",
+    FERPLUS: "FER+ labels (most votes)",
     "folders": "labels of the folders",
 }
 
@@ -43,21 +44,31 @@ def evaluate(
     robustness: int = 0,
     faces: Faces = "auto",
 ) -> dict[str, Any]:
-    """Measure the LiteRT model in the folder ``model`` (the one that ships if None) on labelled pictures.
+    """Evaluate a LiteRT model on labelled images.
 
-    ``data`` is a FER-2013 data set, or any folder or zip of pictures in folders that are called by classes; ``split``
-    and ``faces`` are those of ``labelled.read_labelled``. ``labels`` says which head of the model speaks; if None
-    FER-2013's on FER-2013 (where the model has it), and elsewhere the one that speaks in ``analyze``. On FER-2013 the
-    figures are against the labels of the head's name; against FER-2013's if there is no file ``ferplus``. With that
-    file and FER-2013's head, the figures of the FER+ head against the FER+ labels stand beside them, under "ferplus".
-    ``robustness`` is the number of images that are also made worse in many ways, which takes minutes; 0 for none.
+    On FER-2013 the metrics are against the labels of the head's name, or FER-2013's without a file ``ferplus``. With
+    that file and FER-2013's head, the metrics of the FER+ head against the FER+ labels are added under "ferplus".
 
-    Gives what ``evaluate_split`` gives, with "data", "split" ("all" for data without parts), "splits" (pictures per
-    part) and "pictures" (``Labelled.record``: what was left out). Raises DataError for data that is not as it should
-    be, ModelError for the model.
+    Args:
+        data: A FER-2013 data set, or any folder or zip of images in folders named by classes.
+        split: As in ``labelled.read_labelled``.
+        model: The model's folder; the shipped model if None.
+        ferplus: A file of FER+ votes.
+        labels: The head to evaluate; if None, FER-2013's on FER-2013 (if the model has it), else the one that
+            ``analyze`` uses.
+        robustness: The number of images that are also evaluated degraded, which takes minutes; 0 for none.
+        faces: As in ``labelled.read_labelled``.
+
+    Returns:
+        The result of ``evaluate_split``, with "data", "split" ("all" for data without splits), "splits" (images in each
+        split) and "pictures" (``Labelled.record``: what was skipped).
+
+    Raises:
+        DataError: The data is invalid.
+        ModelError: The model is invalid.
     """
     labelled = read_labelled(data, split, ferplus, faces)
-    own = "fer2013" if labelled.like_fer2013 else "folders"
+    own = FER2013 if labelled.like_fer2013 else "folders"
     training = _training_digests(labelled.source)
     result = evaluate_split(labelled.split, model, labels, training, robustness, own)
     return {
@@ -75,18 +86,25 @@ def evaluate_split(
     labels: str | None = None,
     training: NDArray[np.uint64] | None = None,
     robustness: int = 0,
-    own: str = "fer2013",
+    own: str = FER2013,
 ) -> dict[str, Any]:
-    """Measure a model on images that are loaded already.
+    """Evaluate a model on loaded images.
 
-    ``own`` is whose the split's labels are: "fer2013" or, of any other data, "folders". ``training`` are the
-    ``digests`` of the training images; without them, those in the model's folder are taken.
-    Gives the figures of ``metrics.measure`` and: "head" (which of the model's outputs spoke), "labels" (what it was
-    compared with), "without_training_repeats" (the figures without images that also stand in the training set, or
-    None) and their "accuracy_without_training_repeats", "training_repeats" (how many such images there are, and how
-    that is known or why it is not), "model" (path, sha256), with votes "ferplus" (the same figures against the
-    crowd's labels, of the head of that name where FER-2013's spoke, or None), and where it was asked for "robustness"
-    (``measure_robustness`` of so many images, none of them a known repeat).
+    Args:
+        split: The images and labels.
+        model: The model's folder; the shipped model if None.
+        labels: The head to evaluate.
+        training: The ``digests`` of the training images; if None, those in the model's folder.
+        robustness: The number of images to evaluate degraded.
+        own: The kind of the split's labels: "fer2013", or "folders" for any other data.
+
+    Returns:
+        The metrics of ``metrics.measure`` and: "head" (the evaluated output), "labels" (what it was compared with),
+        "without_training_repeats" (the metrics without images that are also in the training set, or None) and their
+        "accuracy_without_training_repeats", "training_repeats" (the number of such images, and how it is known or why
+        it is not), "model" (path, sha256); with votes "ferplus" (the same metrics against the FER+ labels, of the FER+
+        head if FER-2013's was evaluated, or None); if requested "robustness" (``measure_robustness`` of so many images
+        without known repeats).
     """
     folder = models_dir() / "emotion" if model is None else model
     classifier = _speaker(folder, labels, own)
@@ -101,21 +119,21 @@ def evaluate_split(
     voted, known = majority_labels(split.votes)
     crowd = replace(split, labels=voted).pick(known)
     again = None if repeated is None else repeated[known]
-    if classifier.labels == "ferplus":
+    if classifier.labels == FERPLUS:
         if not len(crowd):
             raise DataError(f"none of the {len(split)} images has a FER+ label among the seven emotions")
-        return result | _figures(classifier, crowd, "ferplus", again, robustness)
+        return result | _figures(classifier, crowd, FERPLUS, again, robustness)
     result |= _figures(classifier, split, own, repeated, robustness)
     result["ferplus"] = None
     if len(crowd):
-        apart = classifier.labels == "fer2013" and "ferplus" in classifier.heads
-        other = Classifier.load(folder, "ferplus") if apart else classifier
-        result["ferplus"] = _figures(other, crowd, "ferplus", again)
+        apart = classifier.labels == FER2013 and FERPLUS in classifier.heads
+        other = Classifier.load(folder, FERPLUS) if apart else classifier
+        result["ferplus"] = _figures(other, crowd, FERPLUS, again)
     return result
 
 
 def _speaker(folder: Path, labels: str | None, own: str) -> Classifier:
-    """The head that was asked for; without a wish the one of the name of the data's labels, or the model's default."""
+    """Load the requested head; by default that with the name of the data's labels, or the model's default."""
     classifier = Classifier.load(folder, labels)
     if labels is None and classifier.labels != own and own in classifier.heads:
         return Classifier.load(folder, own)
@@ -123,13 +141,13 @@ def _speaker(folder: Path, labels: str | None, own: str) -> Classifier:
 
 
 def _training_digests(source: Source) -> NDArray[np.uint64] | None:
-    """Those of the data's training split; faulty images in it are no concern here. None where there is none."""
+    """The digests of the data's training split, without faulty images; None if there is no such split."""
     images = [item.pixels for item in source.read(["train"]) if item.pixels is not None]
     return digests(np.stack(images)) if images else None
 
 
 def _repeated(split: Split, training: NDArray[np.uint64] | None, folder: Path) -> tuple[NDArray[np.bool_] | None, str]:
-    """Which images stand in the training set too, (n,) or None, and how that is known or why it is not."""
+    """A mask (n,) of the images that are also in the training set, or None, and how that is known or why it is not."""
     known_from = "the data's training split"
     if training is None:
         path = folder / TRAINING_DIGESTS
@@ -141,7 +159,7 @@ def _repeated(split: Split, training: NDArray[np.uint64] | None, folder: Path) -
             raise ModelError(f"{path} is damaged ({error}); reinstall fermedia or export the model again") from error
     repeated = seen(split.images, training)
     if not repeated.any():
-        # Kaggle's JPEG files and the original CSV hold the same images with slightly different pixels.
+        # Kaggle's JPEG files and the original CSV have the same images with slightly different pixels.
         known_from += "; none found (pixels that went through another file format never match)"
     return repeated, known_from
 
@@ -149,8 +167,8 @@ def _repeated(split: Split, training: NDArray[np.uint64] | None, folder: Path) -
 def _figures(
     classifier: Classifier, split: Split, labels: str, repeated: NDArray[np.bool_] | None, robustness: int = 0
 ) -> dict[str, Any]:
-    """Everything about one head's answers to a split whose labels are of the kind ``labels``."""
-    # Other pictures than FER-2013's are judged as photos are by `analyze`.
+    """The metrics of one head on a split whose labels are of the kind ``labels``."""
+    # Other images than FER-2013's are classified as photos are by `analyze`.
     probabilities = _predict(classifier, split.images, mirrored=labels == "folders")
     figures = {"labels": labels, "head": classifier.labels, **measure(probabilities, split.labels)}
     rest, tested = None, split
@@ -173,9 +191,10 @@ def _predict(classifier: Classifier, images: NDArray[np.uint8], mirrored: bool) 
 
 
 def write_report(result: dict[str, Any], json_file: Path | None = None, out: Path | None = None) -> None:
-    """Write the figures as JSON, and confusion matrix, reliability and robustness as pictures into a folder.
+    """Write the metrics as JSON, and plots of confusion matrix, reliability and robustness into the folder ``out``.
 
-    The pictures alone need matplotlib, without which they are not made: ModuleNotFoundError.
+    Raises:
+        ModuleNotFoundError: matplotlib, which only the plots need, is not installed.
     """
     if json_file is not None:
         write_json(json_file, result)
@@ -195,15 +214,11 @@ def write_report(result: dict[str, Any], json_file: Path | None = None, out: Pat
 def format_report(result: dict[str, Any]) -> str:
     """The figures as a page of plain text."""
     parts = ", ".join(f"{name} {n:,}" for name, n in result["splits"].items())
-    pictures = result["pictures"]
+    images = result["pictures"]
     lines = [
         f"data   {result['data']} ({parts})",
-        *(
-            [f"faces  the largest of each of {counted(pictures['searched'], 'picture')}"]
-            if pictures["searched"]
-            else []
-        ),
-        *([f"left out: {pictures['left_out']}"] if pictures["left_out"] else []),
+        *([f"faces  the largest of each of {counted(images['searched'], 'image')}"] if images["searched"] else []),
+        *([f"left out: {images['left_out']}"] if images["left_out"] else []),
         f"model  {result['model']['path']} (sha256 {result['model']['sha256'][:12]}...)",
         "",
         *_format_figures(result, result["training_repeats"]),

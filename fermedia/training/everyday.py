@@ -1,12 +1,12 @@
-"""The reading for faces of every day: what the two labellings say, mixed, with an assumption of its own.
+"""The head for everyday faces: a mixture of the FER-2013 and FER+ heads with its own class prior.
 
-Each labelling knows what the other does not. FER-2013's labels are the words by which images were searched for: who
-learns them sees an emotion in most faces, in resting ones as well. The crowd of FER+ looked at the faces: who learns
-their votes knows a resting face, and ranks emotions better, but is slow to leave neutral. So the mixture is mostly the
-crowd's, and assumes how frequent each emotion is (a prior) in another way than the training images would have it.
+The two labellings complement each other. FER-2013's labels are the search terms of the images: a network trained on
+them predicts an emotion for most faces, also for resting ones. FER+'s labels are votes of people who saw the faces: a
+network trained on them recognizes a resting face and ranks emotions better, but predicts neutral too often. So the
+mixture is mostly FER+'s, with another prior for the emotions than that of the training images.
 
-The share and the weights were chosen on faces from elsewhere, and checked by leaving out people
-(``scripts/measure_elsewhere.py``; models/emotion/README.md says on which faces, and what it came to).
+The share and the weights were chosen on faces from other sources, and checked by cross-validation over people
+(``scripts/measure_elsewhere.py``; models/emotion/README.md lists the faces and the results).
 """
 
 from __future__ import annotations
@@ -16,28 +16,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fermedia.options import FER2013, FERPLUS
 from fermedia.types import EMOTIONS
 
-#: What the head is called, and those that it is made of.
-NAME, OF = "everyday", ("fer2013", "ferplus")
+#: The heads in the mixture.
+OF = FER2013, FERPLUS
 
 #: FER-2013's share in the logits.
 SHARE = 0.2
 
-#: What the probability of each emotion is multiplied by, as the mixed heads give it without any correction. Seen from
-#: the frequencies in training, rare emotions become likelier, and happy and neutral, which are frequent there and
-#: elsewhere, a little less likely.
+#: The factor of each emotion's probability, as given by the mixed heads without any correction. Relative to the
+#: frequencies in training, rare emotions become likelier, and happy and neutral, which are frequent there and
+#: elsewhere, slightly less likely.
 WEIGHTS = {"angry": 1.3, "disgust": 3.5, "fear": 2.7, "happy": 1.0, "sad": 1.1, "surprise": 2.1, "neutral": 0.88}
 
-#: The temperature that makes the probabilities true for faces from elsewhere.
+#: The temperature that calibrates the probabilities for faces from other sources.
 TEMPERATURE = 0.5
 
 
 def mixed(logits: dict[str, Any], temperatures: dict[str, float], corrections: dict[str, NDArray[np.float64]]) -> Any:
-    """The symbolic tensor (batch, 7) of the mixture's logits, at its temperature.
+    """The symbolic tensor (batch, 7) of the mixture's logits, divided by its temperature.
 
-    ``logits`` are those of the heads that it is made of as they are shipped: with the logarithm of their
-    ``corrections`` (7,) added, divided by their ``temperatures``. Both are undone.
+    Args:
+        logits: By head, symbolic tensors (batch, 7) as shipped: with the logarithm of the correction added, divided by
+            the temperature. Both are undone.
+        temperatures: By head.
+        corrections: By head, (7,).
     """
     total: Any = np.log([WEIGHTS[emotion] for emotion in EMOTIONS]).astype(np.float32)
     for head, share in zip(OF, (SHARE, 1 - SHARE), strict=True):

@@ -1,4 +1,4 @@
-"""What is in a FER-2013 data set: counts, samples, and the images that one should know of before training."""
+"""Summarize a FER-2013 data set: counts, samples, and faulty, blank and duplicate images."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from fermedia.training.dataset import Dataset, Member, Split, blank, repeats
 from fermedia.training.sources import SIZE, SPLITS, Item, Source, open_source
 from fermedia.types import EMOTIONS
 
-#: Faces per class in the picture of samples.
+#: Faces per class in ``samples.png``.
 SAMPLES = 12
 
 _MAKER = "fermedia dataset"
 
 
 def explore(data: Path, out: Path) -> dict[str, Any]:
-    """Look at a data set and write into the folder ``out`` what there is to know of it.
+    """Write a report on a data set into the folder ``out`` and return its summary.
 
-    ``classes.csv`` and ``classes.png`` (images per class and split, with shares), ``samples.png`` (a grid of samples
-    per class), ``faulty.csv`` (images that cannot be read or are not 48x48 grey), ``blank.csv``, ``repeats.csv``
-    (groups of identical images: across splits, with different labels) and ``summary.json``, which is returned.
+    The files are ``classes.csv`` and ``classes.png`` (images per class and split, with shares), ``samples.png`` (a grid
+    of samples per class), ``faulty.csv`` (images that cannot be read or are not 48x48 grey), ``blank.csv``,
+    ``repeats.csv`` (groups of identical images: across splits, with different labels) and ``summary.json``, which is
+    returned.
 
-    Works on what is there; raises DataError only where nothing is. UsageError if ``out`` holds other files.
+    Raises:
+        DataError: No image can be read. Faulty or missing parts alone are no error.
+        UsageError: ``out`` contains other files.
     """
     source = open_source(data)
     _claim(out)
@@ -109,14 +112,14 @@ def format_summary(summary: dict[str, Any]) -> str:
 
 
 def _claim(out: Path) -> None:
-    """Refuse a folder with files of somebody else's."""
+    """Raise UsageError for a folder with files that are not from this command."""
     if out.is_dir() and any(out.iterdir()):
         try:
             ours = json.loads((out / "summary.json").read_text(encoding="utf-8")).get("made_by") == _MAKER
         except (OSError, ValueError, AttributeError):
             ours = False
         if not ours:
-            raise UsageError(f"{out} exists and holds other files; give --out a new folder")
+            raise UsageError(f"{out} exists and contains other files; give --out a new folder")
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -144,7 +147,7 @@ def _classes(source: Source) -> dict[str, Any]:
 
 
 def _missing(source: Source) -> list[str]:
-    """What a complete data set would have, in words."""
+    """Descriptions of what is missing from a complete data set."""
     return [
         f"{name} has no image of {emotion} (no {source.place(name, emotion)})" if sum(row) else f"no images of {name}"
         for name, row in source.counts().items()
@@ -178,8 +181,8 @@ def _differ(group: Sequence[Member]) -> bool:
 
 
 def _count_repeats(groups: Sequence[Sequence[Member]], splits: Sequence[str]) -> dict[str, Any]:
-    """``within``: images of a split beyond the first of each kind. ``across``: images of one split that stand in
-    another too, "public in train": 280 for FER-2013."""
+    """Count duplicates. ``within``: images of a split beyond the first of each group. ``across``: images of one split
+    that are also in another, "public in train": 280 for FER-2013."""
     held = [Counter(m.split for m in group) for group in groups]
     pairs = [(a, b) for b in splits for a in splits if SPLITS.index(b) < SPLITS.index(a)]
     return {
@@ -191,7 +194,7 @@ def _count_repeats(groups: Sequence[Sequence[Member]], splits: Sequence[str]) ->
 
 
 def _plot_samples(dataset: Dataset, path: Path) -> None:
-    """Faces spread evenly over each class of the first split, and each class's mean image."""
+    """Plot faces spaced evenly over each class of the first split, and each class's mean image."""
     split = next(s for s in dataset.values() if len(s))
     samples, means = {}, {}
     for label, emotion in enumerate(EMOTIONS):

@@ -1,4 +1,4 @@
-"""From a finished training to a model folder: calibrated Keras and LiteRT files, the card, and its pictures."""
+"""Export a finished training to a model folder: calibrated Keras and LiteRT files, the card and its plots."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 import fermedia
 from fermedia.files import sha256, whole_file, write_json
+from fermedia.options import EVERYDAY, FER2013, FERPLUS
 from fermedia.training import everyday, network, plots, teachers
 from fermedia.training.checkpoint import HISTORY
 from fermedia.training.dataset import Split, majority_labels, vote_distribution
 from fermedia.training.evaluate import TRAINING_DIGESTS, evaluate_split, write_report
 from fermedia.training.fit import Trainer
 from fermedia.training.memory import Memory, remember
+from fermedia.training.metrics import LEAST_FOR_TEMPERATURE, fit_temperature
 from fermedia.types import EMOTIONS
 from fermedia.vision.framing import FRAMING
 
@@ -37,9 +38,12 @@ _SUMMARY_WIDTH = 120
 
 
 def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, Any]:
-    """Write everything of a model folder but the checkpoint; gives the card.
+    """Write the files of a model folder except the checkpoint, and return the card.
 
-    ``known`` are the digests of the whole training split, by which ``evaluate`` finds repeated images.
+    Args:
+        trainer: The finished training.
+        out: The folder.
+        known: The digests of the whole training split, by which ``evaluate`` recognizes training images.
     """
     trained = network.build(trainer.heads, trainer.options.width, SIZE)
     trained.set_weights(trainer.state.arrays["best"])
@@ -52,7 +56,7 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     with whole_file(out / TRAINING_DIGESTS) as path:
         np.save(path, known)
     card = _card(trainer, out, temperatures)
-    write_json(out / "card.json", card)  # without figures yet: they are those of the files, which need a card
+    write_json(out / "card.json", card)  # without metrics yet: these are of the exported files, which need a card
     public = evaluate_split(trainer.public, out, training=known)
     write_report(public, out=out)
     card["metrics"] = {"public": public}
@@ -60,7 +64,7 @@ def export(trainer: Trainer, out: Path, known: NDArray[np.uint64]) -> dict[str, 
     write_history(trainer.state.history, out)
     plots.plot_history(pd.DataFrame(trainer.state.history), out / "curves.png")
     _architecture(model, out)
-    teachers.save(trainer.state, out / teachers.WEIGHTS)  # the last of all: where it is, the folder is complete
+    teachers.save(trainer.state, out / teachers.WEIGHTS)  # last: its presence marks a complete folder
     return card
 
 
@@ -70,12 +74,12 @@ def calibrated(
     temperatures: dict[str, float],
     memory: Memory | None = None,
 ) -> keras.Model:
-    """The network that ships: float32 grey values (n, 48, 48, 1), 0..255, to probabilities (n, 7) per head.
+    """Build the network to ship: from grey values (n, 48, 48, 1), float32, 0..255, to probabilities (n, 7) per head.
 
-    What ``memory`` has to say is added to the logits of ``trained``. Calibration lives in the last layers' weights:
-    logits plus the logarithm of ``corrections`` (7,), divided by the temperature (Guo et al. 2017). FER+'s eighth
-    class, contempt, is left out, so the other seven are conditional on it. Where both labellings have a head, a third
-    one mixes them (``training.everyday``).
+    The corrections of ``memory`` are added to the logits of ``trained``. Calibration is folded into the last layers'
+    weights: logits plus the logarithm of ``corrections`` (7,), divided by the temperature (Guo et al. 2017). FER+'s
+    eighth class, contempt, is dropped, so the other seven are conditional on its absence. If there are heads for both
+    labellings, a third one mixes them (``training.everyday``).
     """
     features = trained.get_layer("pool").output
     scales = {name: 1 / temperature for name, temperature in temperatures.items()}
@@ -89,7 +93,7 @@ def calibrated(
         head.set_weights([kernel[:, : len(EMOTIONS)] * scale, (bias[: len(EMOTIONS)] + shift) * scale])
         answers[name] = logits + recalled[name] if memory else logits
     if set(everyday.OF) <= answers.keys():
-        answers[everyday.NAME] = everyday.mixed(answers, temperatures, corrections)
+        answers[EVERYDAY] = everyday.mixed(answers, temperatures, corrections)
     outputs = {name: keras.layers.Softmax(name=name)(logits) for name, logits in answers.items()}
     return keras.Model(trained.input, outputs, name="fermedia")
 
@@ -97,9 +101,9 @@ def calibrated(
 def write_litert(model: keras.Model, out: Path) -> None:
     """Write the network as a LiteRT file with int8 weights.
 
-    Filters have a scale each, dense layers one in all: for each of the memory's images it would be as long as a third
-    of its key. The interpreter brings every face's activations to int8 by their own range. It costs a face in a
-    thousand, and takes a ninth of the time where the processor can.
+    Each filter has its own scale, each dense layer a single one: a scale for each of the memory's images would be a
+    third as large as its key. The interpreter quantizes activations to int8 by the range of each face. This changes
+    the result of one face in a thousand, and takes a ninth of the time on processors that support it.
     """
     one_scale = {"_experimental_disable_per_channel_quantization_for_dense_layers": True}
     with whole_file(out) as path, contextlib.redirect_stdout(io.StringIO()):
@@ -107,22 +111,22 @@ def write_litert(model: keras.Model, out: Path) -> None:
 
 
 def correction(frequency: NDArray[np.float64], balance: float) -> NDArray[np.float64]:
-    """What each class's probability (7,) is multiplied by against the classes' unequal ``frequency`` (7,).
+    """The factor of each class's probability (7,) that compensates for the classes' unequal ``frequency`` (7,).
 
-    The answer that is the most likely after it maximises ``1 - balance`` times the accuracy plus ``balance`` times the
-    balanced accuracy: a right answer of class c adds 1/n to the one and 1/(7 n frequency[c]) to the other. At 1 the
-    prior is divided out, which is the logit adjustment of Menon et al. (2021); its powers below 1 would cost more
+    The most likely class after the correction maximises ``1 - balance`` times the accuracy plus ``balance`` times the
+    balanced accuracy: a correct answer of class c adds 1/n to the former and 1/(7 n frequency[c]) to the latter. At 1
+    the prior is divided out, which is the logit adjustment of Menon et al. (2021); its powers below 1 would cost more
     accuracy for the same balanced accuracy.
     """
     return 1 - balance + balance / (len(frequency) * frequency)
 
 
 def frequencies(train: Split) -> dict[str, NDArray[np.float64]]:
-    """Per head each class's share (7,) of the training images as the head is taught them; none is 0."""
-    counts = {"fer2013": np.bincount(train.labels, minlength=len(EMOTIONS)).astype(float)}
+    """By head, each class's share (7,) of the head's training targets; none is 0."""
+    counts = {FER2013: np.bincount(train.labels, minlength=len(EMOTIONS)).astype(float)}
     if train.votes is not None:
         target, known = vote_distribution(train.votes)
-        counts["ferplus"] = target[known, : len(EMOTIONS)].sum(0, dtype=float)
+        counts[FERPLUS] = target[known, : len(EMOTIONS)].sum(0, dtype=float)
     return {name: np.maximum(c, 1) / np.maximum(c, 1).sum() for name, c in counts.items()}
 
 
@@ -131,44 +135,34 @@ def _corrections(trainer: Trainer) -> dict[str, NDArray[np.float64]]:
 
 
 def _temperatures(trainer: Trainer, trained: keras.Model, memory: Memory | None) -> dict[str, float]:
-    """The temperature of each head that makes PublicTest's labels most likely; 1 where it has too few."""
+    """The temperature of each head that maximises the likelihood of PublicTest's labels; 1 if there are too few."""
     unity = dict.fromkeys(trainer.heads, 1.0)
     plain = calibrated(trained, _corrections(trainer), unity, memory)
     probabilities = plain.predict(trainer.public.images[..., None].astype(np.float32), batch_size=256, verbose=0)
     fitted = {}
     for name in trainer.heads:
         labels, known = trainer.public.labels, np.ones(len(trainer.public.labels), bool)
-        if name == "ferplus":
+        if name == FERPLUS:
             assert trainer.public.votes is not None
             labels, known = majority_labels(trainer.public.votes)
-        fitted[name] = fit_temperature(probabilities[name][known], labels[known]) if known.sum() >= 100 else 1.0
+        enough = known.sum() >= LEAST_FOR_TEMPERATURE
+        fitted[name] = fit_temperature(probabilities[name][known], labels[known]) if enough else 1.0
     return fitted
-
-
-def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature T for which softmax(log p / T) gives ``labels`` (n,) the highest likelihood, 0.2..5."""
-    logs = np.log(np.clip(probabilities.astype(float), 1e-12, None))
-    rows = np.arange(len(labels))
-
-    def loss(temperature: float) -> float:
-        scaled = logs / temperature
-        return float((np.log(np.exp(scaled).sum(1)) - scaled[rows, labels]).mean())
-
-    return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
 
 
 def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[str, Any]:
     best = trainer.state.best
     files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(out.glob("model.*"))}
     packages = ("tensorflow", "keras", "numpy", "opencv-python-headless")
+    heads = [EVERYDAY, *trainer.heads] if set(everyday.OF) <= set(trainer.heads) else trainer.heads
     return {
         "format": 1,
         "labels": list(EMOTIONS),
         "input": {"height": SIZE, "width": SIZE, "channels": 1, "dtype": "float32", "values": "grey, 0..255"},
         "scaling": "inside the graph",
         "framing": FRAMING,
-        "heads": [everyday.NAME, *trainer.heads] if set(everyday.OF) <= set(trainer.heads) else trainer.heads,
-        "default_labels": everyday.NAME if set(everyday.OF) <= set(trainer.heads) else trainer.heads[0],
+        "heads": heads,
+        "default_labels": heads[0],
         "files": files,
         "calibration": {
             "temperatures": temperatures,
@@ -192,13 +186,13 @@ def _card(trainer: Trainer, out: Path, temperatures: dict[str, float]) -> dict[s
 
 
 def write_history(history: list[dict[str, float]], out: Path) -> None:
-    """``history.csv``: a row per epoch."""
+    """Write ``history.csv``, with a row per epoch."""
     with whole_file(out / HISTORY) as path:
         pd.DataFrame(history).to_csv(path, index=False, float_format="%.6g")
 
 
 def _architecture(model: keras.Model, out: Path) -> None:
-    """``architecture.txt``, and a diagram where graphviz and pydot are at hand."""
+    """Write ``architecture.txt``, and a diagram if graphviz and pydot are installed."""
     lines: list[str] = []
     with _columns(_SUMMARY_WIDTH):
         model.summary(print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH)
@@ -210,7 +204,7 @@ def _architecture(model: keras.Model, out: Path) -> None:
 
 @contextlib.contextmanager
 def _columns(width: int) -> Iterator[None]:
-    """Have the terminal taken for one of this width: Keras's tables are cut off at its edge, wherever they go."""
+    """Set the terminal's width: Keras truncates its tables there, wherever they are written."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(width)
     try:

@@ -1,9 +1,9 @@
-"""Training: epochs, the schedule over the whole budget, the moving average, the teachers; it resumes exactly.
+"""The training loop: epochs, learning rate schedule, moving average of the weights, distillation; resumes exactly.
 
-Everything random in an epoch is drawn from (seed, number of its pass), so the state between two epochs is only weights,
-their moving average, the optimiser's momenta and the history. Each epoch has a pass of its own; with teachers, whose
-answers are kept, the first few passes are used in turn, every second time with all pictures turned to their mirror
-images: a teacher's answer is the mean of what it says to both.
+Everything random in an epoch depends on (seed, number of its pass), so the state between two epochs is only weights,
+their moving average, the optimiser's momenta and the history. A pass is one augmented version of the training images.
+Each epoch has its own; with teachers, whose answers are kept, the first few passes are repeated in turn, every second
+time with all images mirrored: a teacher's answer is the mean of its answers to both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fermedia.errors import ModelError
-from fermedia.options import TrainOptions
+from fermedia.options import FER2013, FERPLUS, TrainOptions
 from fermedia.training import network
 from fermedia.training.augment import Augmentation, mix
 from fermedia.training.checkpoint import State
@@ -33,16 +33,16 @@ from fermedia.training.schedule import Budget, learning_rate
 from fermedia.training.teachers import Answers, Committee, Teacher, blend
 from fermedia.vision.quiet import quiet_stderr
 
-#: Epochs that the moving average of the weights looks back, and how many steps lie between two updates of it.
+#: The time constant of the moving average of the weights in epochs, and the steps between two updates of it.
 AVERAGE_EPOCHS, AVERAGE_EVERY = 2.0, 4
-#: Weight of the loss on the crowd votes, beside 1 for FER-2013's labels.
+#: Weight of the loss on the FER+ votes, relative to 1 for FER-2013's labels.
 FERPLUS_WEIGHT = 1.0
 
 Batch = tuple[NDArray[np.float32], dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]
 
 
 def precision_policy(precision: str) -> str:
-    """The Keras dtype policy: bfloat16 arithmetic only where the processor has instructions for it."""
+    """The Keras dtype policy; "auto" is bfloat16 only if the processor has instructions for it."""
     if precision == "auto":
         try:
             flags = Path("/proc/cpuinfo").read_text()
@@ -53,10 +53,10 @@ def precision_policy(precision: str) -> str:
 
 
 class FusedNorm(keras.layers.BatchNormalization):
-    """Batch normalisation as one operation, where Keras takes a dozen that each go through all the numbers."""
+    """Batch normalisation as one fused operation; Keras uses a dozen, each of which traverses all values."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """As Keras's, but that the moving variance is the unbiased one."""
+        """Like Keras's, except that the moving variance is the unbiased one."""
         normalized, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             self.gamma.value,
@@ -73,16 +73,16 @@ class FusedNorm(keras.layers.BatchNormalization):
         return normalized
 
 
-#: Up to so many positions in a picture, nine matrix products are quicker than oneDNN's gradient of the kernel, which
-#: then takes six times as long as the convolution itself (`scripts/time_training.py`).
+#: Up to so many positions in an image, nine matrix products are faster than oneDNN's gradient of the kernel, which
+#: there takes six times as long as the convolution itself.
 FEW_POSITIONS = 64
 
 
 class QuickConvolution(keras.layers.Conv2D):
-    """A 3x3 convolution of stride 1 that keeps the picture's size and learns quickly where the picture is small."""
+    """A 3x3 convolution of stride 1 and "same" padding with a faster gradient for small images."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """As Keras's; only the gradient of the kernel is computed in another way."""
+        """Like Keras's; only the gradient of the kernel is computed differently."""
         return _convolve(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 
 
@@ -107,9 +107,17 @@ def _convolve(x: Any, kernel: Any) -> tuple[Any, Any]:
 
 
 class Trainer:
-    """A network, its optimiser and its moving average, and the loop that improves them.
+    """A network, its optimiser, the moving average of its weights, and the training loop.
 
-    Raises ModelError for a teacher that is another kind of network.
+    Args:
+        train: The training images.
+        public: PublicTest, for model selection.
+        options: The options.
+        state: The state to start from; it is updated after each epoch.
+        committee: The teachers, for distillation.
+
+    Raises:
+        ModelError: A teacher has another architecture.
     """
 
     def __init__(
@@ -117,12 +125,12 @@ class Trainer:
     ) -> None:
         self.train, self.public, self.options, self.state = train, public, options, state
         self.committee = committee
-        self.heads = ["fer2013"] if train.votes is None else ["fer2013", "ferplus"]
+        self.heads = [FER2013] if train.votes is None else [FER2013, FERPLUS]
         self.augmentation = Augmentation().scaled(options.augmentation)
         self.steps = max(1, len(train.images) // options.batch_size)
         self.budget = Budget(options.epochs, options.hours)
         self._targets = _targets(train, options.label_smoothing)
-        with quiet_stderr():  # the first operation looks for a graphics card, and says that there is none
+        with quiet_stderr():  # the first operation logs that there is no graphics card
             keras.utils.set_random_seed(options.seed)
             tf.zeros(1)
         self.model = self._network(self.heads, options.width)
@@ -153,7 +161,7 @@ class Trainer:
         return model
 
     def epochs(self) -> Iterator[State]:
-        """Run what is left of the budget; gives the state after each epoch."""
+        """Train until the budget is used up; yield the state after each epoch."""
         while self.budget.at(self.state.epoch, self.state.seconds) < 1:
             begun = time.monotonic()
             row = self._epoch()
@@ -180,7 +188,7 @@ class Trainer:
                     sums[name] = sums.get(name, 0.0) + float(value)
                 done = self.state.epoch * self.steps + i + 1
                 if done % AVERAGE_EVERY == 0:
-                    # Early on the average follows the weights closely, else it would remember their start.
+                    # Early on the average follows the weights closely, so that it forgets their initial values.
                     self._update_average(tf.constant(min(decay, (1 + done) / (40 + done)), tf.float32))
                 bar.update()
                 bar.set_postfix(loss=f"{sums['loss'] / (i + 1):.3f}", left=self._left(end, i), refresh=False)
@@ -188,7 +196,7 @@ class Trainer:
         return {"learning_rate": rate, **row, **self.validate()}
 
     def _left(self, end: float, step: int) -> str:
-        """Time left of the whole training, from the epochs so far."""
+        """The remaining time of the whole training, estimated from the epochs so far."""
         if self.options.hours:
             return tqdm.format_interval(int(max(0.0, self.options.hours * 3600 - self.state.seconds)))
         if not self.state.epoch:
@@ -198,7 +206,7 @@ class Trainer:
         return tqdm.format_interval(int(max(0.0, each * rest)))
 
     def answers(self, number: int) -> Answers | None:
-        """What the teachers say to each picture of a pass, kept from before or asked now; None without teachers."""
+        """The teachers' answers to the images of a pass, stored or computed now; None without teachers."""
         if self.committee is None:
             return None
         first = next(self.batches(number))[0]
@@ -220,18 +228,18 @@ class Trainer:
         return asked
 
     def _ask_once(self, faces: Any) -> dict[str, Any]:
-        """The teachers' mean probabilities per head of the student that one of them has; (n, units), float16.
+        """The teachers' mean probabilities (n, units), float16, for each of the student's heads that a teacher has.
 
-        The mean goes over the pictures' mirror images, too.
+        The mean is over the images and their mirror images.
         """
         logits = [teacher(seen, training=False) for teacher in self._teachers for seen in (faces, _mirrored(faces))]
         said = {head: [tf.nn.softmax(own[head]) for own in logits if head in own] for head in self.heads}
         return {head: tf.cast(tf.add_n(each) / len(each), tf.float16) for head, each in said.items() if each}
 
     def batches(self, number: int, answers: Answers | None = None) -> Iterator[Batch]:
-        """A pass's batches, made ahead in a thread; all that is random in them depends on (seed, number) alone.
+        """Yield the batches of a pass, prefetched by a thread; they depend on (seed, number) only.
 
-        With the teachers' answers to this pass, these are in the targets.
+        If the teachers' ``answers`` to this pass are given, they are blended into the targets.
         """
         rng = np.random.default_rng([self.options.seed, number])
         order = rng.permutation(len(self.train.images))
@@ -260,7 +268,7 @@ class Trainer:
                 weighted = mix(target * weights[name][:, None], (target * weights[name][:, None])[other], share)
                 weights[name] = mix(weights[name], weights[name][other], share)
                 targets[name] = np.asarray(weighted / np.maximum(weights[name], 1e-6)[:, None], np.float32)
-        # The teachers saw the mixed pictures, so nothing of their answers needs mixing.
+        # The teachers' answers are for the mixed images already.
         blend(targets, weights, answers, self.options.distillation)
         return faces, targets, weights
 
@@ -275,17 +283,17 @@ class Trainer:
                 )
                 for name in self.heads
             }
-            loss = sum(losses[name] * (FERPLUS_WEIGHT if name == "ferplus" else 1.0) for name in self.heads)
+            loss = sum(losses[name] * (FERPLUS_WEIGHT if name == FERPLUS else 1.0) for name in self.heads)
         gradients = tape.gradient(loss, variables)
-        # The L2 penalty enters the gradient directly: the same as in the loss, without its arithmetic.
+        # The L2 penalty is added to the gradient: equivalent to a term in the loss, but cheaper.
         gradients = [
             g + self.options.weight_decay * tf.convert_to_tensor(v.value) if v.path.endswith("kernel") else g
             for g, v in zip(gradients, variables, strict=True)
         ]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        hit = tf.equal(tf.argmax(logits["fer2013"], 1), tf.argmax(targets["fer2013"], 1))
-        out = {"loss": losses["fer2013"], "accuracy": tf.reduce_mean(tf.cast(hit, tf.float32))}
-        return out | ({"ferplus_loss": losses["ferplus"]} if "ferplus" in losses else {})
+        hit = tf.equal(tf.argmax(logits[FER2013], 1), tf.argmax(targets[FER2013], 1))
+        out = {"loss": losses[FER2013], "accuracy": tf.reduce_mean(tf.cast(hit, tf.float32))}
+        return out | ({"ferplus_loss": losses[FERPLUS]} if FERPLUS in losses else {})
 
     @tf.function(reduce_retracing=True)
     def _update_average(self, decay: Any) -> None:
@@ -293,7 +301,7 @@ class Trainer:
             mean.assign(decay * mean + (1 - decay) * tf.cast(weight.value, mean.dtype))
 
     def predict(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Logits of the averaged weights for (n, 48, 48) grey faces."""
+        """The logits by head (n, units) of the averaged weights for grey faces (n, 48, 48)."""
         kept = [w.numpy() for w in self.model.weights]
         self._assign(self.average)
         try:
@@ -306,10 +314,10 @@ class Trainer:
         return {name: np.concatenate([p[name].numpy() for p in parts]) for name in self.heads}
 
     def validate(self) -> dict[str, float]:
-        """Figures on PublicTest, of the averaged weights, on whole images."""
+        """The metrics of the averaged weights on PublicTest, on whole images."""
         logits = self.predict(self.public.images)
         labels = self.public.labels
-        scores = logits["fer2013"] - logits["fer2013"].max(1, keepdims=True)
+        scores = logits[FER2013] - logits[FER2013].max(1, keepdims=True)
         likelihood = scores[np.arange(len(labels)), labels] - np.log(np.exp(scores).sum(1))
         hit = scores.argmax(1) == labels
         row = {
@@ -317,10 +325,10 @@ class Trainer:
             "val_accuracy": float(hit.mean()),
             "val_balanced_accuracy": float(np.mean([hit[labels == c].mean() for c in np.unique(labels)])),
         }
-        if "ferplus" in logits and self.public.votes is not None:
+        if FERPLUS in logits and self.public.votes is not None:
             target, known = vote_distribution(self.public.votes)
             if known.any():
-                same = logits["ferplus"].argmax(1) == target.argmax(1)
+                same = logits[FERPLUS].argmax(1) == target.argmax(1)
                 row["val_ferplus_accuracy"] = float(same[known].mean())
         return row
 
@@ -336,7 +344,7 @@ class Trainer:
         self._assign(self.state.arrays["weights"])
         for variable, value in zip(self.average, self.state.arrays["average"], strict=True):
             variable.assign(value)
-        if "optimizer" in self.state.arrays:  # it is not where a training only begins with given weights
+        if "optimizer" in self.state.arrays:  # absent if the training only starts with given weights
             for variable, value in zip(self.optimizer.variables, self.state.arrays["optimizer"], strict=True):
                 variable.assign(value)
 
@@ -346,16 +354,16 @@ class Trainer:
 
 
 def _mirrored(faces: Any) -> Any:
-    """(n, height, width, 1) pictures with left and right exchanged."""
+    """Mirror images (n, height, width, 1) left to right."""
     return faces[:, :, ::-1]
 
 
 def _targets(split: Split, smoothing: float) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Per head the target distributions (n, units) and the weight of each image (n,), 0 where it has none."""
-    units = network.HEADS["fer2013"]
+    """By head, the target distributions (n, units) and each image's weight (n,), 0 if it has no target."""
+    units = network.HEADS[FER2013]
     smooth = np.eye(units, dtype=np.float32)[split.labels] * (1 - smoothing) + smoothing / units
-    targets = {"fer2013": (smooth, np.ones(len(smooth), np.float32))}
+    targets = {FER2013: (smooth, np.ones(len(smooth), np.float32))}
     if split.votes is not None:
         votes, known = vote_distribution(split.votes)
-        targets["ferplus"] = (votes, known.astype(np.float32))
+        targets[FERPLUS] = (votes, known.astype(np.float32))
     return targets

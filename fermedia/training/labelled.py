@@ -1,7 +1,7 @@
-"""Faces of labelled pictures from anywhere: FER-2013's own, other people's crops, whole photos.
+"""Read faces from labelled images of any source: FER-2013's, other crops, whole photos.
 
-A picture of FER-2013's size is taken for a face that was cut out as FER-2013 cuts them; in all others the faces are
-found as ``analyze`` finds them, and the largest is taken. Nothing is left out in silence.
+An image of FER-2013's size counts as a face cropped as in FER-2013; in all others faces are detected as in ``analyze``,
+and the largest is taken. Everything that is skipped is reported.
 """
 
 from __future__ import annotations
@@ -21,24 +21,29 @@ from fermedia.files import counted, printable
 from fermedia.options import AnalyzeOptions
 from fermedia.training.dataset import CHOICES, Split, read_votes
 from fermedia.training.sources import SIZE, SPLITS, Entry, Shown, Source, open_source
-from fermedia.types import EMOTIONS, Gray, Picture
+from fermedia.types import EMOTIONS, Gray, Image
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.framing import crop_face, cut_square
 
-#: What a picture is taken for: a face by itself, a photo in which to find one, or what its size says.
+#: What images are taken for: photos in which faces are detected ("find"), faces already cropped ("crops"), or either
+#: by their size ("auto").
 Faces = Literal["auto", "find", "crops"]
 
-#: Names of this many that were left out stand in a line for people; all of them are in the record.
+#: Maximum number of names that a line for users lists; the record has all.
 _NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The faces of a data set's pictures, one for each, and what became of the others.
+    """The faces of a data set's images, one per image, and the images that were skipped.
 
-    ``split`` are the faces, ``parts`` how many pictures each of the data's parts has ("all" where it has none),
-    ``searched`` in how many of them a face was looked for. In those of ``faceless`` none was found; those of
-    ``unreadable`` have a fault.
+    Attributes:
+        source: The source of the images.
+        split: The faces with their labels.
+        parts: Number of images by split; under "all" those without a split.
+        searched: Number of images in which faces were detected, instead of taking them for crops.
+        faceless: Images in which no face was found.
+        unreadable: Images that cannot be read, each with its fault.
     """
 
     source: Source
@@ -50,18 +55,18 @@ class Labelled:
 
     @property
     def like_fer2013(self) -> bool:
-        """Whether the data have its form: parts, and pictures of its size, but for odd ones."""
+        """Whether the data have FER-2013's form: they have splits, and more than half of the images are crops."""
         return "all" not in self.parts and 2 * self.searched < sum(self.parts.values())
 
     @property
     def missing(self) -> list[str]:
-        """The classes that have no picture in these parts."""
+        """The classes without an image in these splits."""
         left = [*self.faceless, *(shown.entry for shown in self.unreadable)]
         labels = {*self.split.labels.tolist(), *(entry.label for entry in left)}
         return [name for label, name in enumerate(EMOTIONS) if label not in labels]
 
     def record(self) -> dict[str, Any]:
-        """All of it as plain values for JSON, "left_out" as a line."""
+        """What was read and what was skipped, as plain values for JSON; "left_out" is ``left_out()``."""
         return {
             "pictures": sum(self.parts.values()),
             "searched": self.searched,
@@ -75,32 +80,39 @@ class Labelled:
         }
 
     def left_out(self) -> str:
-        """The same in a line for people; empty where nothing was left out."""
+        """Describe in one line what was skipped or is missing; empty if nothing."""
         parts = []
         if self.faceless:
             classes = Counter(EMOTIONS[entry.label] for entry in self.faceless)
             named = _listed([f"{n:,} {name}" for name, n in classes.most_common()], len(EMOTIONS))
-            parts.append(f"no face found in {len(self.faceless):,} of {counted(self.searched, 'picture')} ({named})")
+            parts.append(f"no face found in {len(self.faceless):,} of {counted(self.searched, 'image')} ({named})")
         if self.unreadable:
             faults = [f"{_name(shown.entry)}: {shown.fault}" for shown in self.unreadable]
             parts.append(f"unreadable {len(faults):,} ({_listed(faults)})")
         if self.source.others:
             folders = Counter(self.source.others)
             named = _listed([f"{n:,} in {name}" for name, n in folders.most_common()])
-            parts.append(f"in folders of no class {folders.total():,} ({named})")
+            parts.append(f"in folders that are not classes {folders.total():,} ({named})")
         if self.source.strays:
-            parts.append(f"no pictures by their names {len(self.source.strays):,} ({_listed(self.source.strays)})")
+            parts.append(f"not named as images {len(self.source.strays):,} ({_listed(self.source.strays)})")
         if self.missing:
             parts.append(f"there are none of {', '.join(self.missing)}")
         return printable("; ".join(parts))
 
 
 def read_labelled(data: Path, split: str | None = None, ferplus: Path | None = None, faces: Faces = "auto") -> Labelled:
-    """Read a face from each picture of ``data`` (see ``sources.open_source``), with the FER+ votes on it from a file.
+    """Read one face from each image of a data set.
 
-    ``split`` is a key of ``CHOICES``; if None, "public", or everything where the data have no parts. ``faces`` says
-    whether to "find" them in the pictures or to take these for "crops"; "auto" takes pictures of 48x48 pixels for
-    crops. Raises DataError where that leaves no face, UsageError for a split of data without parts.
+    Args:
+        data: The data set (see ``sources.open_source``).
+        split: A key of ``CHOICES``; None for "public", or for all images if the data have no splits.
+        ferplus: A file of FER+ votes; None for no votes.
+        faces: "find" detects faces in the images, "crops" takes each image for a face; "auto" takes images of 48x48
+            pixels for crops and detects faces in the others.
+
+    Raises:
+        DataError: The data or the votes cannot be read, or no face is left.
+        UsageError: ``split`` or ``faces`` is invalid, or a split is requested of data without splits.
     """
     if faces not in get_args(Faces):
         raise UsageError(f"faces must be one of {', '.join(get_args(Faces))}, got {faces!r}")
@@ -111,42 +123,42 @@ def read_labelled(data: Path, split: str | None = None, ferplus: Path | None = N
     if ferplus is not None:
         rows = {name: iter(each) for name, each in read_votes(ferplus, source, chosen).items()}
         votes = np.stack([next(rows[entry.split]) for entry in entries])
-    judged: list[int] = []
+    classified: list[int] = []
     crops: list[Gray] = []
     faceless, unreadable, searched = [], [], 0
     with ExitStack() as stack:
         find = _finder(stack)
-        progress = tqdm(source.show(chosen), "reading", len(entries), unit="picture", leave=False, disable=None)
+        progress = tqdm(source.show(chosen), "reading", len(entries), unit="image", leave=False, disable=None)
         for i, shown in enumerate(progress):
-            if shown.picture is None:
+            if shown.image is None:
                 unreadable.append(shown)
                 continue
-            size = shown.picture.width, shown.picture.height
+            size = shown.image.width, shown.image.height
             whole = faces == "find" or (faces == "auto" and size != (SIZE, SIZE))
             searched += whole
-            face = find(shown.picture) if whole else _as_crop(shown.picture)
+            face = find(shown.image) if whole else _as_crop(shown.image)
             if face is None:
                 faceless.append(shown.entry)
                 continue
-            judged.append(i)
+            classified.append(i)
             crops.append(face)
-    if not judged:
+    if not classified:
         first = f"; the first: {_name(unreadable[0].entry)} {unreadable[0].fault}" if unreadable else ""
         advice = "; if they are faces that were cut out, add --faces crops" if faceless else ""
-        raise DataError(f"{data}: no face that can be judged in {counted(len(entries), 'picture')}{first}{advice}")
+        raise DataError(f"{data}: no face that can be classified in {counted(len(entries), 'image')}{first}{advice}")
     kept = Split(
         "+".join(chosen) or "all",
-        tuple(entries[i].name for i in judged),
+        tuple(entries[i].name for i in classified),
         np.stack(crops),
-        np.array([entries[i].label for i in judged], np.int64),
-        None if votes is None else votes[judged],
+        np.array([entries[i].label for i in classified], np.int64),
+        None if votes is None else votes[classified],
     )
     counts = Counter(entry.split or "all" for entry in entries)
     return Labelled(source, kept, dict(counts), searched, tuple(faceless), tuple(unreadable))
 
 
 def _chosen(source: Source, split: str | None) -> Sequence[str]:
-    """The parts of a source to take, in the order of ``SPLITS``; the empty one for pictures that are in no part."""
+    """The splits of a source to read, in the order of ``SPLITS``; an empty name for the images without a split."""
     if split is not None and split not in CHOICES:
         raise UsageError(f"the split must be one of {', '.join(CHOICES)}, got {split!r}")
     there = [part for part in (*SPLITS, "") if any(entry.split == part for entry in source.entries)]
@@ -157,8 +169,7 @@ def _chosen(source: Source, split: str | None) -> Sequence[str]:
     if "" in there:
         stray = next(entry for entry in source.entries if not entry.split)
         raise DataError(
-            f"{source.path}: no telling the split of {stray.member}, as of others there; give --split all to take "
-            "every picture"
+            f"{source.path}: the split of {stray.member} and of others is unknown; give --split all to take every image"
         )
     wanted = CHOICES[split or "public"]
     if not set(wanted) & set(there):
@@ -166,27 +177,27 @@ def _chosen(source: Source, split: str | None) -> Sequence[str]:
     return [part for part in wanted if part in there]
 
 
-def _finder(stack: ExitStack) -> Callable[[Picture], Gray | None]:
-    """What cuts out the largest face of a photo that ``analyze`` would judge; None where there is none.
+def _finder(stack: ExitStack) -> Callable[[Image], Gray | None]:
+    """A function that crops the largest face of a photo; it returns None if ``analyze`` would classify no face.
 
-    The detector is loaded with the first photo, and freed by the stack.
+    The detector is loaded with the first photo, and closed by the stack.
     """
     options = AnalyzeOptions()
     detectors: list[FaceDetector] = []
 
-    def find(picture: Picture) -> Gray | None:
+    def find(image: Image) -> Gray | None:
         if not detectors:
             detectors.append(stack.enter_context(FaceDetector(options.detection_confidence, options.detector)))
-        largest = next(iter(detectors[0].detect(picture, still=True)), None)
-        return crop_face(picture, largest, SIZE) if largest and largest.box.width >= options.min_face else None
+        largest = next(iter(detectors[0].detect(image, still=True)), None)
+        return crop_face(image, largest, SIZE) if largest and largest.box.width >= options.min_face else None
 
     return find
 
 
-def _as_crop(picture: Picture) -> Gray:
-    """A picture that is a face by itself: its middle square, as large as FER-2013's."""
-    middle = picture.width / 2, picture.height / 2
-    return cut_square(picture, middle, min(picture.width, picture.height), SIZE)
+def _as_crop(image: Image) -> Gray:
+    """Crop an image that is already a face: its central square, resized to FER-2013's size."""
+    middle = image.width / 2, image.height / 2
+    return cut_square(image, middle, min(image.width, image.height), SIZE)
 
 
 def _name(entry: Entry) -> str:

@@ -1,11 +1,11 @@
-"""What a network remembers: a correction of its answer by the training images that look most like a face.
+"""Correct a network's output by the training images that are most similar to a face.
 
-FER-2013 was collected by web search. The same photo, person or series stands in many of its images, mostly with the
-same label, and so it is wherever images were labelled by the folder or search that they come from. A network that is
-kept from learning its images by heart knows nothing of that; nearest neighbours do. So the network carries its training
-images in a few numbers each, and what they were labelled beyond what it would have said itself: a kernel regression of
-its residuals (Nadaraya 1964; Watson 1964) on its own features, as nearest neighbours are added to the answers of
-language models (Khandelwal et al. 2020). A face that is like no training image is judged by the network alone.
+FER-2013 was collected by web search. Many of its images show the same photo, person or series, mostly with the same
+label, as in any data labelled by folder or search term. A network that is regularized against memorizing its images
+cannot use that; nearest neighbours can. Therefore the model stores, for each training image, a short key and the
+difference between its label and the network's own prediction. This is a kernel regression of the network's residuals
+(Nadaraya 1964; Watson 1964) on its features, similar to nearest-neighbour language models (Khandelwal et al. 2020). A
+face that is similar to no training image is classified by the network alone.
 """
 
 from __future__ import annotations
@@ -18,29 +18,33 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fermedia.options import FERPLUS
 from fermedia.training.dataset import Split, majority_labels
 from fermedia.types import EMOTIONS
 
-#: How many numbers are kept of an image, by the layer of the network whose mean over the image they are made of. The
-#: last layer knows emotions, the one before it also who and how: both together find an image's relatives best.
+#: The length of each part of an image's key, by the layer whose mean over the image it is computed from. The last layer
+#: represents emotions, the one before it also identity and style: both together find related images best.
 KEYS = {"stage2_add": 24, "stage3_add": 16}
 
-#: Width of the kernel exp((cosine - 1) / WIDTH): at a cosine of 0.9 an image counts 8 %, at 0.8 it counts 0.7 %.
+#: Width of the kernel exp((cosine - 1) / WIDTH): an image with a cosine of 0.9 has a weight of 8 %, with 0.8 of 0.7 %.
 WIDTH = 0.04
 
-#: How much weight the images must have in sum for the half of their mean residual to be believed.
+#: The total weight of the training images at which half of their mean residual is applied.
 DOUBT = 0.03
 
-#: Added to the features' deviations in units of the largest one, where they are made equal: keeps noise down.
+#: Added to the standard deviations of the features when these are whitened, in units of the largest one: limits noise.
 _RIDGE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """``projections`` of a layer's mean (c,) to a part of the key: matrix (c, d) and shift (d,), by layer.
+    """The keys of the training images and the corrections that they stand for.
 
-    ``keys`` (n, sum of d), float32, are the training images', each part of length 1. ``values`` (n, 7), float32, per
-    head: what is added to the logits if this image alone is near.
+    Attributes:
+        projections: By layer, the matrix (c, d) and shift (d,), float32, that project the layer's mean (c,) to a part
+            of the key.
+        keys: The keys of the n training images, (n, sum of d), float32; each part has length 1.
+        values: By head, what is added to the logits if only this image is similar, (n, 7), float32.
     """
 
     projections: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -48,11 +52,14 @@ class Memory:
     values: dict[str, NDArray[np.float32]]
 
     def scaled(self, factors: dict[str, float]) -> Memory:
-        """The same memory, saying ``factors`` times as much per head."""
+        """A memory with the values of each head multiplied by the head's factor."""
         return replace(self, values={head: v * np.float32(factors[head]) for head, v in self.values.items()})
 
     def cosines(self, network: keras.Model) -> Any:
-        """The symbolic tensor (batch, n) of how like each training image a face is, 1 being the same, over WIDTH."""
+        """The symbolic tensor (batch, n) of the similarity of a face to each training image, divided by ``WIDTH``.
+
+        The similarity is the mean cosine of the parts of the keys; 1 if the keys are the same.
+        """
         parts = []
         for layer, (matrix, shift) in self.projections.items():
             project = keras.layers.Dense(matrix.shape[1], name=f"{layer}_key")
@@ -64,9 +71,10 @@ class Memory:
         return result
 
     def corrections(self, network: keras.Model) -> dict[str, Any]:
-        """Per head the symbolic tensor (batch, 7) that is to be added to the logits of ``network``."""
+        """By head, the symbolic tensor (batch, 7) to be added to the logits of ``network``."""
         weights = keras.layers.Activation("exponential", name="nearness")(self.cosines(network))
-        # exp(cosine / WIDTH), for exp((cosine - 1) / WIDTH) would take a number more of each image: what to subtract.
+        # The weights are exp(cosine / WIDTH): exp((cosine - 1) / WIDTH) would need one more stored number per image,
+        # the one to subtract. So DOUBT is scaled instead.
         total = keras.ops.sum(weights, axis=-1, keepdims=True) + DOUBT * math.exp(1 / WIDTH)
         added = {}
         for head, values in self.values.items():
@@ -77,10 +85,12 @@ class Memory:
 
 
 def remember(network: keras.Model, train: Split, strength: float) -> Memory:
-    """The memory that ``network``, which gives logits per head, has of ``train``.
+    """Build the memory of the training images for a network.
 
-    ``strength`` is the factor on residuals, which are too small where the network knows its images by heart. The label
-    of FER+ is its majority's; images without one have no residual.
+    Args:
+        network: A network that returns logits by head.
+        train: The training images. For FER+, the label is the majority's; images without one have a residual of 0.
+        strength: Factor on the residuals, which are too small if the network has memorized its images.
     """
     means = keras.Model(network.input, [*(_mean(network, layer) for layer in KEYS), network.output])
     *features, logits = means.predict(train.images[..., None].astype(np.float32), batch_size=256, verbose=0)
@@ -93,7 +103,7 @@ def remember(network: keras.Model, train: Split, strength: float) -> Memory:
     values = {}
     for head, scores in logits.items():
         labels, known = train.labels, np.ones(len(train), bool)
-        if head == "ferplus":
+        if head == FERPLUS:
             assert train.votes is not None
             labels, known = majority_labels(train.votes)
         answers = np.exp(scores - scores.max(1, keepdims=True))
@@ -108,7 +118,10 @@ def _mean(network: keras.Model, layer: str) -> Any:
 
 
 def _whitening(features: NDArray[np.float32], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Matrix (c, d) and shift (d,) to the ``size`` principal components of ``features`` (n, c), almost equally wide."""
+    """A projection of ``features`` (n, c) to their d = ``size`` first principal components, of almost equal variance.
+
+    Returns the matrix (c, d) and the shift (d,), float32.
+    """
     mean = features.mean(0, dtype=float)
     variances, axes = np.linalg.eigh(np.cov(features, rowvar=False, dtype=float))
     deviations = np.sqrt(np.maximum(variances[::-1][:size], 0))

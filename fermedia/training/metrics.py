@@ -1,4 +1,4 @@
-"""Figures of merit of probabilities (n, 7) against labels (n,)."""
+"""Metrics of predicted probabilities (n, 7) against labels (n,)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,44 @@ from numpy.typing import NDArray
 
 from fermedia.types import EMOTIONS
 
-#: Bins of equal width in which confidence is compared with accuracy.
+#: Number of bins of equal width in which confidence is compared with accuracy.
 BINS = 15
 
-#: Fewer images than this say nothing about a temperature.
+#: Minimum number of images for fitting a temperature.
 LEAST_FOR_TEMPERATURE = 100
 
-#: Random halvings that the cross-fitted calibration error is the mean of, and draws that its chance level is.
+#: Number of random halvings for ``cross_fitted_ece``, and of random draws for ``ece_by_chance``; both are averaged.
 _HALVINGS, _DRAWS = 10, 200
 
-#: The normal distribution's quantile that leaves 2.5 % above it.
+#: The 97.5 % quantile of the normal distribution.
 _Z = 1.959963984540054
 
-#: The temperatures that ``fit_temperature`` chooses from.
+#: The lowest and the highest temperature that ``fit_temperature`` returns.
 _TEMPERATURES = 0.2, 5.0
 
 
 def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """All figures, as plain values for JSON.
+    """Compute all metrics.
 
-    ``n``, ``accuracy``, ``accuracy_interval`` (95 %, Wilson 1927), ``balanced_accuracy`` (mean recall) and
-    ``macro_f1`` (both over the classes that have images), ``nll`` (mean negative log likelihood, nats), ``ece``
-    (expected calibration error of the probabilities as they are), ``ece_cross_fitted`` (``cross_fitted_ece``),
-    ``ece_by_chance`` (``ece_by_chance``), ``per_class`` (precision, recall and its interval, f1, support),
-    ``confusion`` (7 rows of labels, 7 columns of answers, both in the order of ``EMOTIONS``) and ``reliability`` (the
-    bins behind ``ece``). An interval is None where there are no images.
+    Args:
+        probabilities: Shape (n, 7), float32, in the order of ``EMOTIONS``.
+        labels: Shape (n,), int64, 0..6; at least one.
+
+    Returns:
+        Plain values for JSON:
+
+        - ``n``: the number of images;
+        - ``accuracy`` and ``accuracy_interval`` (95 %, Wilson 1927);
+        - ``balanced_accuracy`` (mean recall) and ``macro_f1``, both over the classes that have images;
+        - ``nll``: mean negative log likelihood, in nats;
+        - ``ece``: expected calibration error of the probabilities as they are;
+        - ``ece_cross_fitted`` and ``ece_by_chance``: the results of the functions of these names;
+        - ``per_class``: precision, recall and its interval (None for a class without images), F1 and support;
+        - ``confusion``: 7 rows of labels, 7 columns of predictions, both in the order of ``EMOTIONS``;
+        - ``reliability``: the bins from which ``ece`` is computed.
+
+    Raises:
+        ValueError: The shapes are wrong, or there are no labels.
     """
     if probabilities.shape != (len(labels), len(EMOTIONS)) or not len(labels):
         raise ValueError(f"expected probabilities of shape (n, 7) for n labels, got {probabilities.shape}")
@@ -62,7 +75,7 @@ def measure(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> di
 
 
 def wilson(hits: int, n: int) -> list[float]:
-    """The 95 % interval of a share (Wilson 1927), [low, high]; ``n`` is at least 1."""
+    """The 95 % confidence interval of the share ``hits / n`` (Wilson 1927), as [low, high]; ``n`` is at least 1."""
     share, weight = hits / n, _Z**2 / n
     middle = (share + weight / 2) / (1 + weight)
     half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
@@ -70,9 +83,15 @@ def wilson(hits: int, n: int) -> list[float]:
 
 
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """The images by the probability of their answer, in ``BINS`` bins (low, high] (Guo et al. 2017).
+    """Group the images by confidence, the probability of the prediction (Guo et al. 2017).
 
-    Each bin has ``low``, ``high``, ``n``, and the mean ``confidence`` and ``accuracy`` (None where it is empty).
+    Args:
+        probabilities: Shape (n, 7).
+        labels: Shape (n,).
+
+    Returns:
+        ``BINS`` bins (low, high], each with ``low``, ``high``, ``n``, mean ``confidence`` and ``accuracy``; the last
+        two are None if the bin is empty.
     """
     confidence = probabilities.max(1).astype(np.float64)
     correct = probabilities.argmax(1) == labels
@@ -96,9 +115,15 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) 
 def calibration_error(
     probabilities: NDArray[np.floating], labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None
 ) -> float:
-    """How far confidence and accuracy lie apart on average over the bins of ``reliability`` (Guo et al. 2017).
+    """The expected calibration error: the mean difference of confidence and accuracy over bins (Guo et al. 2017).
 
-    ``weights`` (n,) say how much each image counts; all the same if None.
+    Args:
+        probabilities: Shape (n, 7).
+        labels: Shape (n,).
+        weights: The weight of each image, (n,); None for equal weights.
+
+    Returns:
+        The mean absolute difference over the bins of ``reliability``, weighted by their images, 0..1.
     """
     confidence = probabilities.max(1).astype(np.float64)
     weights = np.ones(len(labels)) if weights is None else weights
@@ -107,10 +132,11 @@ def calibration_error(
 
 
 def cross_fitted_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
-    """The calibration error where no image had a part in the temperature that its own probabilities were divided by.
+    """The calibration error with temperatures that were fitted on other images (cross-fitting).
 
-    The images are halved at random; each half's probabilities get the temperature that was fitted on the other; the
-    error is taken over both together. Mean of ten halvings, always the same ones. None under 100 images.
+    The images are divided at random into two halves; the temperature fitted on each half is applied to the other; the
+    error is computed over both halves together. The mean of ten divisions, always the same ones. None if there are
+    fewer than 100 images.
     """
     n = len(labels)
     if n < LEAST_FOR_TEMPERATURE:
@@ -127,10 +153,10 @@ def cross_fitted_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int6
 
 
 def ece_by_chance(probabilities: NDArray[np.floating]) -> float:
-    """The calibration error to be expected of as many images with the same confidences, were these exactly true.
+    """The calibration error that images with these confidences would have if these were perfectly calibrated.
 
-    Chance alone keeps the accuracy in a bin from its confidence, so an error of this size is as good as none. Mean of
-    200 draws, always the same ones.
+    In a finite sample the accuracy in a bin differs from its confidence by chance, so an error of this size cannot be
+    told from none. The mean of 200 random draws, always the same ones.
     """
     confidence = probabilities.max(1).astype(np.float64)
     bins = _bins(confidence)
@@ -140,11 +166,11 @@ def ece_by_chance(probabilities: NDArray[np.floating]) -> float:
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The temperature for which ``with_temperature`` gives ``labels`` (n,) the highest likelihood, 0.2..5."""
-
+    """The temperature, 0.2..5, with which ``with_temperature`` gives the labels (n,) the highest likelihood."""
     logs = _logarithms(probabilities)
     right = logs[np.arange(len(labels)), labels].mean()
-    # The loss is convex in 1 / T, and its slope is what the answers expect of their logarithms less what comes true.
+    # The loss is convex in 1 / T. Its slope is the mean of log p that the scaled probabilities expect, minus the mean
+    # of log p of the labels; bisection finds its zero.
     low, high = (1 / temperature for temperature in reversed(_TEMPERATURES))
     for _ in range(30):
         middle = (low + high) / 2
@@ -154,13 +180,13 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int6
 
 
 def with_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """softmax(log p / T) (Guo et al. 2017) of probabilities (n, classes)."""
+    """Apply a temperature T to probabilities p, shape (n, classes): softmax(log p / T) (Guo et al. 2017)."""
     powers = np.exp(_logarithms(probabilities) / temperature)
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def _scores(confusion: NDArray[np.int64], i: int) -> dict[str, Any]:
-    """Precision, recall and its interval, F1 and number of images of a class; 0 where there is nothing to divide by."""
+    """Precision, recall and its interval, F1 and number of images of a class; 0 instead of a division by zero."""
     hits, answered, support = int(confusion[i, i]), int(confusion[:, i].sum()), int(confusion[i].sum())
     return {
         "precision": hits / max(answered, 1),
@@ -176,4 +202,5 @@ def _logarithms(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _bins(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The index of the bin (low, high] of each confidence."""
     return np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)

@@ -1,9 +1,9 @@
-"""The network: a small residual convolutional net for 48x48 grey faces, made from scratch.
+"""The network: a small residual convolutional network for 48x48 grey faces, trained from scratch.
 
-The trunk follows the nine-layer residual nets of the DAWNBench CIFAR-10 entries (Page 2018): a thin stem at full
-resolution, then few, wide 3x3 convolutions at half resolution and below, which use a processor's arithmetic better
-than many thin ones.
-Inputs are grey values 0..255; their scaling is inside the graph, so whoever uses the file cannot get it wrong.
+The trunk follows the nine-layer residual networks of the DAWNBench CIFAR-10 entries (Page 2018): a stem with few
+channels at full resolution, then a few 3x3 convolutions with many channels at half resolution and below, which use a
+processor's arithmetic units better than many layers with few channels. Inputs are grey values 0..255; they are scaled
+inside the graph, so that users of the file cannot scale them wrongly.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 import keras
 from keras import layers
 
+from fermedia.options import FER2013, FERPLUS
+
 #: Channels of the stem and the three stages at width 1.
 CHANNELS = (32, 64, 128, 256)
 
-#: Units of each head: FER-2013's seven labels; FER+'s eight (the seven and contempt, last).
-HEADS = {"fer2013": 7, "ferplus": 8}
+#: Units of each head: FER-2013 has seven labels, FER+ eight (the same seven, then contempt).
+HEADS = {FER2013: 7, FERPLUS: 8}
 
-#: Mean and deviation of FER-2013's training pixels, on the scale 0..255 (`fermedia dataset` prints them).
+#: Mean and standard deviation of FER-2013's training pixels, on the scale 0..255 (``fermedia dataset`` prints them).
 PIXEL_MEAN, PIXEL_STD = 129.4, 65.0
 
 
@@ -31,11 +33,18 @@ def build(
     norm: type[layers.BatchNormalization] = layers.BatchNormalization,
     convolution: type[layers.Conv2D] = layers.Conv2D,
 ) -> keras.Model:
-    """The network from grey values to logits.
+    """Build the network, with random weights.
 
-    Input: float32 (n, size, size, 1), 0..255; any size from 24 up when ``size`` is None. Output: a dictionary
-    with float32 logits (n, units) for each of ``heads``. ``norm`` and ``convolution`` are the kinds of
-    its layers: what they compute is the same, how quickly they learn is not.
+    Args:
+        heads: The names of its heads, keys of ``HEADS``.
+        width: Factor on the numbers of channels.
+        size: Height and width of the input in pixels; None for any from 24 up.
+        norm: The class of its normalization layers. Subclasses compute the same but may train faster or slower.
+        convolution: The class of its convolutions, likewise.
+
+    Returns:
+        A model whose input is float32 (n, size, size, 1), grey values 0..255, and whose output is a dictionary with
+        float32 logits (n, units) for each head.
     """
     kinds = convolution, norm
     channels = [max(8, round(c * width / 8) * 8) for c in CHANNELS]
@@ -49,14 +58,15 @@ def build(
         y = _conv(y, count, kinds, f"stage{stage}_conv3")
         x = layers.Add(name=f"stage{stage}_add")([x, y])
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    # The heads stay in float32 under mixed precision: their softmax needs it.
+    # The heads use float32 even under mixed precision, since their softmax needs it.
     outputs = {name: layers.Dense(HEADS[name], dtype="float32", name=name)(x) for name in heads}
     return keras.Model(inputs, outputs, name="fermedia")
 
 
 def _conv(x: Any, filters: int, kinds: tuple[type[layers.Conv2D], type[layers.BatchNormalization]], name: str) -> Any:
+    """Add a 3x3 convolution, a normalization and a ReLU."""
     convolution, norm = kinds
     x = convolution(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(x)
-    # A short memory: the moving statistics must keep up with weights that still move fast.
+    # A low momentum, so that the moving statistics follow weights that still change quickly.
     x = norm(momentum=0.9, epsilon=1e-4, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

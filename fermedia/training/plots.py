@@ -1,4 +1,4 @@
-"""Pictures of data, training and results, as PNG files. Nothing is shown on a screen."""
+"""Plots of data sets, trainings and results, written as PNG files; nothing is shown on a screen."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 _DPI = 160
 _INK, _FAINT = "#222222", "#d9d9d9"
-#: Okabe & Ito's (2008) blue, orange and green: told apart by colour-blind eyes too.
+#: Okabe & Ito's (2008) blue, orange and green, which colour-blind people can also distinguish.
 _BLUE, _ORANGE, _GREEN = "#0072b2", "#e69f00", "#009e73"
-#: A bin with fewer images than this says little: it is drawn pale.
+#: Bins with fewer images than this are drawn pale, since their accuracy is uncertain.
 _FEW = 10
 
-#: The first of so many parts of a training is its start. However high its losses are, the axes reach no higher than so
-#: many times the range of the rest.
+#: The start of a training is its first 1/_START. However high the losses in it, the axis extends at most _REACH times
+#: the range of the later losses above their minimum.
 _START, _REACH = 4, 2.5
 
 
 def plot_confusion(confusion: Sequence[Sequence[int]], path: Path, title: str) -> None:
-    """The confusion matrix (7 rows of labels, 7 columns of answers): share of the row as colour, with its counts."""
+    """Plot a confusion matrix of counts, 7 rows of labels and 7 columns of predictions.
+
+    Each cell shows its count and its share of the row, the share also as its colour.
+    """
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axes = _figure(7.8, 6.0, title)
@@ -55,7 +58,14 @@ def plot_confusion(confusion: Sequence[Sequence[int]], path: Path, title: str) -
 
 
 def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: Path, title: str) -> None:
-    """Accuracy against confidence, with the number of images in each bin below. ``bins`` as ``metrics.measure``'s."""
+    """Plot accuracy against confidence, and below it the number of images per bin.
+
+    Args:
+        bins: The bins of ``metrics.reliability``.
+        ece: The expected calibration error, for the title.
+        path: The file to write.
+        title: The title.
+    """
     figure = Figure(figsize=(5.6, 6.4), layout="constrained")
     figure.suptitle(f"{title}, ECE {ece:.3f}", fontsize=12)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -82,11 +92,17 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: Path, 
 
 
 def plot_robustness(result: Mapping[str, Any], path: Path, labels: str) -> None:
-    """Accuracy and balanced accuracy against every strength of every trouble of ``measure_robustness``."""
+    """Plot accuracy and balanced accuracy against strength for each degradation.
+
+    Args:
+        result: The result of ``robustness.measure_robustness``.
+        path: The file to write.
+        labels: The name of the labels, for the title.
+    """
     columns = 5
     rows = -(-len(result["troubles"]) // columns)
     figure = Figure(figsize=(2.5 * columns, 2.6 * rows + 0.8), layout="constrained")
-    figure.suptitle(f"{labels}, the same {counted(result['n'], 'image')}, made worse", fontsize=12)
+    figure.suptitle(f"{labels}, the same {counted(result['n'], 'image')}, degraded", fontsize=12)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[len(result["troubles"]) :]:
         axes.set_axis_off()
@@ -111,9 +127,12 @@ def plot_robustness(result: Mapping[str, Any], path: Path, labels: str) -> None:
 
 
 def plot_history(history: pd.DataFrame, path: Path) -> None:
-    """Loss, accuracy and learning rate over the epochs, of whichever columns ``history`` has.
+    """Plot losses, accuracies and learning rate over the epochs, as far as ``history`` has them.
 
-    Columns: ``epoch``, any of ``learning_rate`` and any pair ``x`` / ``val_x`` whose name ends in loss or accuracy.
+    Args:
+        history: A row per epoch. Columns (all optional): ``epoch``, ``learning_rate``, and any whose name ends in
+            "loss" or "accuracy", of the validation images if it begins with ``val_``.
+        path: The file to write.
     """
     panels = {
         "loss": [c for c in history.columns if c.endswith("loss")],
@@ -124,7 +143,7 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(7.2, 2.5 * len(panels) + 0.4), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     epochs = history["epoch"] if "epoch" in history else np.arange(1, len(history) + 1)
-    point = "o" if len(history) == 1 else None  # a line needs two
+    point = "o" if len(history) == 1 else None  # a line needs two points
     for axes, (name, columns) in zip(grid, panels.items(), strict=True):
         for column in columns:
             axes.plot(
@@ -137,7 +156,7 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
         if name == "loss":
             _leave_out_the_start(axes, epochs, history[columns])
         if len(columns) > 1:
-            # Above the axes: within them it would lie on some curve sooner or later.
+            # Above the axes, since within them it might cover a curve.
             side_by_side = 2 if len(columns) > 3 else len(columns)
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, fontsize=8.5, ncols=side_by_side)
     if "val_accuracy" in history and len(history):
@@ -153,7 +172,7 @@ def plot_history(history: pd.DataFrame, path: Path) -> None:
 
 
 def _leave_out_the_start(axes: Axes, epochs: pd.Series, curves: pd.DataFrame) -> None:
-    """Let what is very high at first leave the axes, with a note, where it would flatten all that comes later."""
+    """Limit the axis if very high losses at the start would flatten the later curves, with a note that says so."""
     rest = curves[-(-len(curves) // _START) :]
     low, high = rest.min(axis=None), rest.max(axis=None)
     top = low + _REACH * (high - low)
@@ -169,18 +188,18 @@ def _leave_out_the_start(axes: Axes, epochs: pd.Series, curves: pd.DataFrame) ->
 def _curve_label(column: str) -> str:
     words = column.removeprefix("val_").replace("ferplus", "FER+").replace("_", " ")
     if column == "accuracy":
-        words = "agreement with what is taught"  # mixed labels, or teachers' answers, of varied pictures
+        words = "agreement with the targets"  # mixed labels or teachers' answers for augmented images
     return f"{words}, {'PublicTest' if column.startswith('val_') else 'training'}"
 
 
 def _curve_style(column: str) -> dict[str, Any]:
-    """Colour says which images, dashes which labels; balanced figures are green."""
+    """The style of a curve: the colour shows which images, dashes show FER+ labels; balanced accuracies are green."""
     color = _GREEN if "balanced" in column else _ORANGE if column.startswith("val_") else _BLUE
     return {"color": color, "linestyle": "--" if "ferplus" in column else "-", "linewidth": 1.6}
 
 
 def plot_classes(counts: Mapping[str, Sequence[int]], path: Path) -> None:
-    """Images per class, a bar per split: ``counts`` has seven numbers for each split."""
+    """Plot the number of images per class, with a bar per split; ``counts`` has seven numbers for each split."""
     figure, axes = _figure(8.4, 4.4, "Images per class")
     names = [name for name, row in counts.items() if sum(row)]
     width = 0.8 / max(1, len(names))
@@ -199,7 +218,13 @@ def plot_classes(counts: Mapping[str, Sequence[int]], path: Path) -> None:
 
 
 def plot_samples(samples: Mapping[str, Sequence[Gray]], path: Path, means: Mapping[str, NDArray[np.float64]]) -> None:
-    """A row of grey faces per class; the first of each row is the class's mean image, its contrast stretched."""
+    """Plot a row of faces per class, first the mean image with stretched contrast.
+
+    Args:
+        samples: By class, grey images, uint8.
+        path: The file to write.
+        means: By class, the mean image; classes may be missing.
+    """
     columns = 1 + max((len(row) for row in samples.values()), default=0)
     figure = Figure(figsize=(0.72 * columns + 1.0, 0.76 * len(samples) + 0.45), layout="constrained")
     grid = figure.subplots(len(samples), columns, squeeze=False)

@@ -1,4 +1,4 @@
-"""How a network's accuracy falls when faces get worse: small, blurred, noisy, dark, compressed, badly framed."""
+"""Measure a network's accuracy on degraded faces: small, blurred, noisy, dark, compressed, badly framed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ from fermedia.types import EMOTIONS, Gray
 from fermedia.vision.classify import Classifier
 from fermedia.vision.framing import cut_square
 
-#: Images that are made worse and predicted together.
+#: Number of images that are degraded and classified together.
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One way of making a face worse.
+    """One way of degrading a face.
 
-    ``strengths``, in ``unit``, rise along the axis of a plot; ``unchanged`` is the one that the images have as they
-    are, which need not be among them. ``apply(face, strength)`` takes a face (48, 48), uint8, and gives one or
-    several of the same form: all the directions in which it can go wrong by that much.
+    Attributes:
+        name: Its name, for users.
+        unit: The unit of the strengths.
+        unchanged: The strength of the unchanged images; it need not be among ``strengths``.
+        strengths: The strengths to measure, in increasing order.
+        apply: Degrades a face, (48, 48), uint8, with a strength. Returns one or more such faces: one for each direction
+            of the change, such as left and right.
     """
 
     name: str
@@ -39,7 +43,7 @@ class Trouble:
 
 
 def _resized(face: Gray, side: float) -> list[Gray]:
-    """Seen from further away or nearer, then brought back as ``framing.crop_face`` does."""
+    """The face as if seen with ``side`` pixels, then resized to its former size as ``framing.crop_face`` does."""
     length = round(side)
     method = cv2.INTER_AREA if length < len(face) else cv2.INTER_CUBIC
     seen = np.asarray(cv2.resize(face, (length, length), interpolation=method), np.uint8)
@@ -51,7 +55,7 @@ def _blurred(face: Gray, sigma: float) -> list[Gray]:
 
 
 def _noisy(face: Gray, sigma: float) -> list[Gray]:
-    """The noise depends on the face alone, so that neither the order nor the selection of faces changes it."""
+    """Add noise that depends only on the face, so that the order and selection of faces do not change it."""
     noise = np.random.default_rng(zlib.crc32(face.tobytes())).normal(0, sigma, face.shape)
     return [_clipped(face.astype(float) + noise)]
 
@@ -74,7 +78,7 @@ def _compressed(face: Gray, quality: float) -> list[Gray]:
 
 
 def _shifted(face: Gray, percent: float) -> list[Gray]:
-    """By so much of the frame's side, in eight directions."""
+    """Shift the frame by a percentage of its side, in eight directions."""
     side = len(face)
     turns = np.arange(8) * np.pi / 4
     steps = np.stack([np.cos(turns), np.sin(turns)], 1) * side * percent / 100
@@ -87,7 +91,7 @@ def _reframed(face: Gray, percent: float) -> list[Gray]:
 
 
 def _rolled(face: Gray, degrees: float) -> list[Gray]:
-    """To either side."""
+    """Rotate the face to the left and to the right."""
     side, middle = len(face), (len(face) - 1) / 2
     turns = [cv2.getRotationMatrix2D((middle, middle), angle, 1) for angle in (-degrees, degrees)]
     return [np.asarray(cv2.warpAffine(face, t, (side, side), borderMode=cv2.BORDER_REPLICATE), np.uint8) for t in turns]
@@ -97,7 +101,8 @@ def _clipped(values: NDArray[np.floating]) -> Gray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-#: What is tried. Lengths are pixels of FER-2013's frame of 48, whose side is 1.175 times the detector's box.
+#: The degradations to measure. Lengths are in pixels of FER-2013's frame of 48x48, whose side is 1.175 times that of
+#: the detector's box.
 TROUBLES = (
     Trouble("face size", "pixels", 48, (12, 16, 20, 24, 32, 48, 64, 96), _resized),
     Trouble("blur", "sigma, pixels", 0, (0.5, 1, 1.5, 2, 3), _blurred),
@@ -113,15 +118,24 @@ TROUBLES = (
 
 
 def measure_robustness(classifier: Classifier, split: Split, sample: int) -> dict[str, Any]:
-    """The accuracy of ``classifier`` on ``split`` as it is and under every strength of ``TROUBLES``.
+    """Measure the accuracy of a classifier on unchanged faces and with every strength of ``TROUBLES``.
 
-    At most ``sample`` images are taken, the same ones each time: every class in its proportion, spread evenly over the
-    split. Nothing here is random from run to run.
+    The result is the same in every run.
 
-    Gives ``n``, ``head``, ``accuracy`` and ``balanced_accuracy`` (mean recall of the classes that have images) of the
-    unchanged images, and ``troubles``: a list of ``name``, ``unit``, ``unchanged`` and ``rows`` of ``strength``,
-    ``accuracy`` and ``balanced_accuracy`` (means over the directions), ``change`` of the accuracy against the
-    unchanged images and ``change_interval`` (95 %, normal, of the difference on the same images).
+    Args:
+        classifier: The classifier.
+        split: The faces and labels.
+        sample: Maximum number of images to use: always the same ones, each class in its proportion, spread evenly over
+            the split.
+
+    Returns:
+        Plain values for JSON:
+
+        - ``n``, ``head``; ``accuracy`` and ``balanced_accuracy`` (mean recall of the classes that have images) of the
+          unchanged images;
+        - ``troubles``: for each degradation its ``name``, ``unit``, ``unchanged`` and ``rows``. A row has
+          ``strength``, ``accuracy`` and ``balanced_accuracy`` (means over the directions), ``change`` (of the accuracy
+          against the unchanged images) and ``change_interval`` (95 %, normal, of the difference on the same images).
     """
     chosen = split.pick(_spread(split.labels, sample))
     n = len(chosen)
@@ -129,7 +143,7 @@ def measure_robustness(classifier: Classifier, split: Split, sample: int) -> dic
     with tqdm(total=n * total, desc="robustness", unit="face", leave=False, disable=None) as bar:
 
         def hits(apply: Callable[[Gray, float], Sequence[Gray]], strength: float) -> NDArray[np.float64]:
-            """For every image the share of its variants that are answered right, (n,)."""
+            """For each image the share of its variants that are classified correctly, (n,)."""
             shares = []
             for start in range(0, n, _BATCH):
                 labels = chosen.labels[start : start + _BATCH]
@@ -151,23 +165,25 @@ def measure_robustness(classifier: Classifier, split: Split, sample: int) -> dic
 
 
 def _spread(labels: NDArray[np.int64], sample: int) -> NDArray[np.intp]:
-    """At most so many indices, every label in its proportion, evenly spaced within each, in rising order."""
+    """At most ``sample`` indices in increasing order: each label in its proportion, evenly spaced within each label."""
     n = min(sample, len(labels))
     return np.sort(np.argsort(labels, kind="stable")[np.arange(n) * len(labels) // n])
 
 
 def _scores(shares: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy and balanced accuracy from the correct shares (n,) of the images."""
     recalls = [shares[labels == c].mean() for c in range(len(EMOTIONS)) if (labels == c).any()]
     return {"accuracy": float(shares.mean()), "balanced_accuracy": float(np.mean(recalls))}
 
 
 def _change(differences: NDArray[np.float64]) -> dict[str, Any]:
+    """The mean of the differences (n,) and its 95 % interval."""
     mean, margin = float(differences.mean()), float(1.96 * differences.std() / np.sqrt(len(differences)))
     return {"change": mean, "change_interval": [mean - margin, mean + margin]}
 
 
 def format_robustness(result: dict[str, Any]) -> list[str]:
-    """The figures of ``measure_robustness`` as lines of plain text."""
+    """The result of ``measure_robustness`` as lines of plain text."""
     lines = [
         f"Robustness: {counted(result['n'], 'image')}, answers of the head '{result['head']}'",
         "",

@@ -1,4 +1,4 @@
-"""``fermedia train``: from a data set to a model folder, interruptible at any moment."""
+"""``fermedia train``: train a network on a data set and write a model folder; can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,23 @@ def train_model(
     start: Path | None = None,
     resume: bool = False,
 ) -> str:
-    """Train on ``data`` into the folder ``out``; gives the closing line.
+    """Train on ``data`` into the folder ``out``.
 
-    ``options`` are fields of ``TrainOptions``, ``teachers`` folders that this left before (see
-    ``fermedia.training.teachers``), ``start`` one whose weights are begun with instead of random ones. With ``resume``
-    all of them, and the votes, come from the checkpoint, and what is given must agree with it. Raises UsageError,
-    DataError, ModelError; KeyboardInterrupt with a hint on how to go on.
+    Args:
+        data: The data set.
+        out: The folder to write.
+        options: Fields of ``TrainOptions``.
+        ferplus: A file of FER+ votes.
+        teachers: Folders of earlier trainings to distill (see ``fermedia.training.teachers``).
+        start: A folder with initial weights; random ones if None.
+        resume: Take all of these from the checkpoint in ``out``; those that are given must agree with it.
+
+    Returns:
+        The closing line for the user.
+
+    Raises:
+        UsageError, DataError, ModelError: An argument, the data or a model is invalid.
+        KeyboardInterrupt: With a hint on how to resume.
     """
     state = _resumed(data, out, options, ferplus, start) if resume else None
     if state is None:
@@ -47,7 +58,7 @@ def train_model(
     ferplus = Path(state.data["ferplus"]) if state.data["ferplus"] else None
     dataset = load(data, ("train", "public"), ferplus)
     if state.data.setdefault("digest", dataset.digest) != dataset.digest:
-        raise UsageError(f"{data}: is not the data set that {out} was begun with; give that one, or another --out")
+        raise UsageError(f"{data}: is not the data set that {out} was started with; give that one, or another --out")
     trainer = Trainer(training_images(dataset), dataset["public"], TrainOptions(**state.options), state, committee)
     state.save(out / CHECKPOINT)
     try:
@@ -67,10 +78,18 @@ def train_model(
 
 
 def export_again(data: Path, trained: Path, out: Path, ferplus: Path) -> None:
-    """Make the model folder ``out`` of a training that is over, from what is kept of it in the folder ``trained``.
+    """Export a finished training again, so that a new way of exporting needs no new training.
 
-    That is ``weights.npz``, ``card.json`` and ``history.csv``; the weights are of float16 there, which changes no
-    answer that matters. So a new way to ship a network needs no new training. Raises DataError and ModelError.
+    Args:
+        data: The data set.
+        trained: The folder of the training, with ``weights.npz``, ``card.json`` and ``history.csv``. The weights are
+            float16, which makes no relevant difference.
+        out: The model folder to write.
+        ferplus: The file of FER+ votes.
+
+    Raises:
+        DataError: The data set is invalid.
+        ModelError: The trained network is missing or damaged.
     """
     (network,) = load_teachers([trained])
     card = json.loads((trained / "card.json").read_text(encoding="utf-8"))
@@ -85,12 +104,13 @@ def export_again(data: Path, trained: Path, out: Path, ferplus: Path) -> None:
 
 
 def training_images(dataset: Dataset) -> Split:
-    """The training split without blank images and without those that stand in PublicTest too."""
+    """The training split without blank images and without images that are also in PublicTest."""
     train = dataset["train"]
     return train.pick(~blank(train.images) & ~seen(train.images, digests(dataset["public"].images)))
 
 
 def _run(trainer: Trainer, out: Path) -> None:
+    """Train all epochs, saving the checkpoint, the history and the TensorBoard log after each."""
     writer = tf.summary.create_file_writer(str(out / "tensorboard"))
     with writer.as_default():
         for state in trainer.epochs():
@@ -109,7 +129,7 @@ def _run(trainer: Trainer, out: Path) -> None:
 
 
 def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
-    """The state before the first epoch; UsageError where the network to start with is another than this training's."""
+    """The state before the first epoch. Raises UsageError if the network ``start`` does not fit the options."""
     data = _origin(ferplus) | {"start": None}
     if start is None:
         return State(options=TrainOptions(**options).record(), data=data)
@@ -125,12 +145,12 @@ def _begun(options: dict[str, Any], ferplus: Path | None, start: Path | None) ->
 
 
 def _resumed(data: Path, out: Path, options: dict[str, Any], ferplus: Path | None, start: Path | None) -> State:
-    """The state in ``out``; UsageError where what was given now differs from what it was begun with."""
+    """The state of the checkpoint in ``out``. Raises UsageError if arguments differ from those it was started with."""
     state = State.load(out / CHECKPOINT)
     unknown = state.options.keys() - TrainOptions().record().keys()
     if unknown:
         names = ", ".join(sorted(unknown))
-        raise UsageError(f"{out} was begun by another version of fermedia, with {names}; train into another --out")
+        raise UsageError(f"{out} was started by another version of fermedia, with {names}; train into another --out")
     begun = TrainOptions(**state.options).record()
     changed = {k: v for k, v in options.items() if begun[k] != v}
     if changed.keys() & {"epochs", "hours"}:
@@ -139,47 +159,54 @@ def _resumed(data: Path, out: Path, options: dict[str, Any], ferplus: Path | Non
     if ferplus is not None and _origin(ferplus)["ferplus_sha256"] != state.data["ferplus_sha256"]:
         differing.append(f"--ferplus {ferplus}")
     if differing:
-        raise UsageError(f"{out} was begun without {', '.join(differing)}; leave that out, or train into another --out")
+        raise UsageError(
+            f"{out} was started without {', '.join(differing)}; leave that out, or train into another --out"
+        )
     if ferplus is not None:
         state.data |= _origin(ferplus)
     state.data.setdefault("teachers", [])
     begun_with = state.data.setdefault("start", None)
     if start is not None and (begun_with is None or load_teachers([start])[0].sha256 != begun_with["sha256"]):
-        raise UsageError(f"{out} was not begun with --start {start}; leave that out, or train into another --out")
+        raise UsageError(f"{out} was not started with --start {start}; leave that out, or train into another --out")
     return state
 
 
 def _prolonging(data: Path, out: Path, options: dict[str, Any], state: State) -> str:
-    """What to do instead of resuming with more epochs or hours than those over which the learning rate falls to 0."""
+    """A message that says how to train with a larger budget.
+
+    A training cannot be resumed with another budget, since its learning rate falls to 0 over the budget.
+    """
     key = "epochs" if "epochs" in options else "hours"
     budget = next(f"--{k} {state.options[k]:g}" for k in ("epochs", "hours") if state.options[k])
     votes = f" --ferplus {state.data['ferplus']}" if state.data["ferplus"] else ""
     first = "" if (out / WEIGHTS).is_file() else f"finish it with --resume and without --{key}, and then "
     return (
-        f"{out} was begun with {budget}, over which its learning rate falls to 0; {first}go on from there with: "
+        f"{out} was started with {budget}, over which its learning rate falls to 0; {first}go on from there with: "
         f"fermedia train {data}{votes} --start {out} --out ANOTHER --{key} {options[key]:g}"
     )
 
 
 def _committee(state: State, out: Path, given: Sequence[Path]) -> Committee | None:
-    """The teachers in the folders given now, else in those of before, put down in ``state``; None without.
+    """Load the teachers from the given folders, or else from those in ``state``, and record them there.
 
-    UsageError where they are others than it was begun with.
+    Returns None if there are no teachers. Raises UsageError if they are not those that the training was started with.
     """
     begun = state.data.get("teachers")
     teachers = load_teachers(given or [Path(teacher["path"]) for teacher in begun or []])
     if begun is not None and [t.sha256 for t in teachers] != [t["sha256"] for t in begun]:
         names = ", ".join(Path(teacher["path"]).name for teacher in begun) or "none"
-        raise UsageError(f"{out} was begun with other teachers ({names}); name those, or train into another --out")
+        raise UsageError(f"{out} was started with other teachers ({names}); name those, or train into another --out")
     state.data["teachers"] = [_named(teacher) for teacher in teachers]
     return Committee(teachers, out / ANSWERS) if teachers else None
 
 
 def _named(network: Teacher) -> dict[str, str]:
+    """The path and checksum of a trained network, for the state."""
     return {"path": str(network.folder.resolve()), "sha256": network.sha256}
 
 
 def _origin(ferplus: Path | None) -> dict[str, Any]:
+    """The path and checksum of the file of FER+ votes, for the state; None if there is no such file."""
     known = ferplus is not None and ferplus.is_file()
     return {
         "ferplus": str(ferplus.resolve()) if ferplus else None,

@@ -1,47 +1,45 @@
-"""Where labelled pictures lie: a folder, a zip of it, or a CSV file.
+"""Sources of labelled images: a folder, a zip of it, or a CSV file.
 
-A source lists its pictures without reading them, then reads those of the splits that are asked for, one by one, and
-says what is wrong with each that cannot be read or, where that is asked for, is not as FER-2013's are.
+A source lists its images without reading them, then reads those of the requested splits one by one, and reports the
+fault of each that cannot be read or, if requested, differs in form from FER-2013's.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-import shutil
-import tempfile
-import zipfile
+import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TextIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image as PILImage
 
 from fermedia.errors import DataError, MediaError
+from fermedia.images import as_image
 from fermedia.media.find import PHOTO_SUFFIXES
 from fermedia.media.photos import read_photo
-from fermedia.pictures import as_picture
-from fermedia.types import EMOTIONS, Gray, Picture
+from fermedia.training.stores import UNREADABLE, Folder, Zip, reason
+from fermedia.types import EMOTIONS, Gray, Image
 
-#: FER-2013's three parts, in the order in which they were published.
+#: FER-2013's three splits, in the order in which they were published.
 SPLITS = ("train", "public", "private")
 
-#: Sides of every picture in pixels.
+#: Width and height of FER-2013's images in pixels.
 SIZE = 48
 
-#: What the splits are called, by the beginning of Kaggle's file names and in the CSV's column "Usage".
+#: The splits, by their names at the beginning of Kaggle's file names and in the CSV's column "Usage".
 _USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 
-#: What a folder above the classes says where the file's name says nothing. A bare "test" beside a validation
-#: folder is the private test; without one it is the public one, so that nothing calls itself PrivateTest by chance.
+#: The splits by the name of the folder above the class folders, for files whose names do not say their split. "test"
+#: beside a validation folder (``_VALIDATION``) is the private test; without one it is the public one, so that no
+#: figure is reported as PrivateTest's by chance.
 _FOLDERS = {
     "train": "train",
     "training": "train",
@@ -67,25 +65,32 @@ _SYNONYMS = {
 }
 _LABELS = {word: EMOTIONS.index(name) for name, more in _SYNONYMS.items() for word in (name, *more)}
 
+#: Limits, since data sets are untrusted: bytes of an image file, characters of a row, and number of rows. The original
+#: has images of 2,000 bytes and 35,887 rows of 9,000 characters.
+_MOST_BYTES, _LONGEST_ROW, _MOST_ROWS = 50_000_000, 200_000, 1_000_000
+
 _SUFFIXES = PHOTO_SUFFIXES | {".gif"}
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _EXPECTED = (
-    "expected train/<class>/... and test/<class>/... with pictures (a folder or a zip of it), "
+    "expected train/<class>/... and test/<class>/... with images (a folder or a zip of it), "
     "or fer2013.csv or icml_face_data.csv"
 )
 _EXPECTED_ANY = (
-    f"expected pictures in folders that are called by some of {', '.join(EMOTIONS)} (in a folder or a zip), "
+    f"expected images in folders that are called by some of {', '.join(EMOTIONS)} (in a folder or a zip), "
     "or FER-2013's CSV"
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of a source.
+    """One image of a source.
 
-    ``name`` is its path from the split's folder on (``test/angry/PublicTest_1.jpg``), or ``fer2013.csv line 12``.
-    ``split`` is empty where neither its name nor a folder says one. ``row`` is its place in the file, from 0;
-    ``member`` is the file's path inside a folder or zip.
+    Attributes:
+        name: Its path from the split's folder on (``test/angry/PublicTest_1.jpg``), or ``fer2013.csv line 12``.
+        split: One of ``SPLITS``; empty if neither its name nor a folder says one.
+        label: Its label, the index in ``EMOTIONS``.
+        row: Its position in the source, from 0.
+        member: The file's path inside the folder or zip; empty for a CSV file.
     """
 
     name: str
@@ -97,7 +102,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Item:
-    """What reading an entry gave: ``pixels`` (48, 48), or None and the ``fault``; ``form`` is the kind of file."""
+    """An entry that was read in FER-2013's form.
+
+    Attributes:
+        entry: The entry.
+        form: The kind of file, such as "JPEG 48x48 L".
+        pixels: Grey values (48, 48), uint8; None if there is a fault.
+        fault: What is wrong.
+    """
 
     entry: Entry
     form: str
@@ -107,18 +119,21 @@ class Item:
 
 @dataclass(frozen=True)
 class Shown:
-    """An entry as the picture that a viewer shows, of any size and in colour; or None and the ``fault``."""
+    """An entry that was read as an upright image of any size, in colour; ``image`` is None if there is a ``fault``."""
 
     entry: Entry
-    picture: Picture | None
+    image: Image | None
     fault: str = ""
 
 
 class Source(ABC):
-    """A place with pictures. ``entries`` are in a fixed order: by name, or as in the table.
+    """A source of labelled images.
 
-    ``others`` counts the pictures that lie in no class's folder, by their folder; ``strays`` are the files in classes'
-    folders that are no pictures by their names.
+    Attributes:
+        path: The path of the folder, zip or CSV file.
+        entries: The images in a fixed order: by name, or as in the table.
+        others: Number of images that are in no class folder, by their folder.
+        strays: Files in class folders that are not images by their names.
     """
 
     def __init__(
@@ -131,18 +146,21 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, splits: Collection[str]) -> Iterator[Item]:
-        """The pictures of these splits, in the order of ``entries``. Faulty ones are given, not raised."""
+        """Read the images of these splits in FER-2013's form, in the order of ``entries``.
+
+        Images that cannot be read or have another form are yielded with their fault.
+        """
 
     @abstractmethod
     def show(self, splits: Collection[str]) -> Iterator[Shown]:
-        """The same, but that FER-2013's size and grey are not asked for."""
+        """Read the images of these splits like ``read``, but in any size and in colour."""
 
     @abstractmethod
     def place(self, split: str, emotion: str) -> str:
-        """Where one would look for the pictures of a class."""
+        """Describe, for messages, where the images of a class are or should be."""
 
     def counts(self) -> dict[str, list[int]]:
-        """How many pictures each split lists per class, in the order of ``EMOTIONS``."""
+        """The number of images per class, in the order of ``EMOTIONS``, by split."""
         table = {split: [0] * len(EMOTIONS) for split in SPLITS}
         for entry in self.entries:
             if entry.split:
@@ -151,112 +169,62 @@ class Source(ABC):
 
 
 def open_source(data: Path, any_folders: bool = False) -> Source:
-    """List what ``data`` holds; DataError where it is no FER-2013 data set.
+    """Open a source and list its images. Links are followed.
 
-    With ``any_folders`` it need not be one: pictures in folders that are called by a class are enough. Links are
-    followed.
+    Args:
+        data: A folder, a zip of it, or a CSV file.
+        any_folders: Accept all images in folders that are named after a class, instead of a FER-2013 data set only.
+
+    Raises:
+        DataError: ``data`` cannot be read, or is not such a data set.
     """
     expected = _EXPECTED_ANY if any_folders else _EXPECTED
     if not data.exists():
         raise DataError(f"{data} does not exist; {expected}")
+    if not (data.is_dir() or data.is_file()):
+        raise DataError(f"{data} is a pipe or device; copy it to a file and give that")
     if not data.is_dir() and data.suffix.lower() == ".csv":
-        return _Table(data, data.name, partial(_Folder(data.parent).open, data.name))
-    store = _Folder(data) if data.is_dir() else _Zip(data, expected)
+        return _Table(data, data.name, partial(Folder(data.parent).open, data.name))
+    store = Folder(data) if data.is_dir() else Zip(data, expected)
     names = sorted(name for name in store.names() if not _hidden(name))
-    pictures = [name for name in names if _is_picture(name)]
-    entries, elsewhere = _list_pictures(pictures)
+    images = [name for name in names if _is_image(name)]
+    entries, elsewhere = _list_images(images)
     if not any_folders:
         _check_layout(data, entries, elsewhere)
     if entries:
         others = dict(Counter(str(PurePosixPath(name).parent) for name in elsewhere))
-        strays = [name for name in names if not _is_picture(name) and _class_folder(name) is not None]
-        return _Pictures(data, store, entries, others, strays)
+        strays = [name for name in names if not _is_image(name) and _class_folder(name) is not None]
+        return _Images(data, store, entries, others, strays)
     for name in names:
         if PurePosixPath(name).name in _TABLES:
             return _Table(data, PurePosixPath(name).name, partial(store.open, name))
     if any_folders:
-        raise DataError(f"{data} has no picture in a folder that is called by a class; {expected}")
+        raise DataError(f"{data} has no image in a folder that is called by a class; {expected}")
     raise DataError(f"{data} is not a FER-2013 data set; {expected}")
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in _SUFFIXES
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-
-
-def _files(folder: Path, around: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All files below a folder, through links too, and links that lead nowhere: to say that these cannot be read.
-
-    ``around`` are the folders that it was reached through, so that a link back to one of them is not followed for ever.
-    """
-    around = (*around, folder.resolve())
-    try:
-        inside = list(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: the folder cannot be read ({error.strerror})") from error
-    for path in inside:
-        if path.is_dir():
-            if path.resolve() not in around:
-                yield from _files(path, around)
-        elif path.is_file() or not path.exists():
-            yield path
-
-
-class _Folder:
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def names(self) -> list[str]:
-        return [path.relative_to(self.root).as_posix() for path in _files(self.root)]
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self.root / name).open("rb")
-
-    @contextmanager
-    def file(self, name: str) -> Iterator[Path]:
-        """A path where it can be read."""
-        yield self.root / name
-
-
-class _Zip:
-    def __init__(self, path: Path, expected: str) -> None:
-        try:
-            self.zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise DataError(f"{path} is neither a folder, nor a CSV, nor a whole zip file; {expected}") from error
-
-    def names(self) -> list[str]:
-        return [i.filename for i in self.zip.infolist() if not i.is_dir()]
-
-    def open(self, name: str) -> IO[bytes]:
-        return self.zip.open(name)
-
-    @contextmanager
-    def file(self, name: str) -> Iterator[Path]:
-        """A path where it can be read, until then."""
-        with tempfile.TemporaryDirectory(prefix="fermedia-") as folder:
-            path = Path(folder) / PurePosixPath(name).name
-            with self.open(name) as content, path.open("wb") as copy:
-                shutil.copyfileobj(content, copy)
-            yield path
-
-
 def _word(folder: str) -> str:
-    """What a folder is called, without a number before it: "happy" for "3_Happy"."""
+    """A folder's name in lower case and without a number before it: "happy" for "3_Happy"."""
     return folder.lower().lstrip("0123456789 ._-")
 
 
 def _class_folder(member: str) -> int | None:
-    """Which of the folders above a file, counted from the outermost, says its class: the nearest; None if none."""
+    """The index of the innermost folder above a file that is named after a class, from 0; None if there is none."""
     folders = member.split("/")[:-1]
     return next((i for i in reversed(range(len(folders))) if _word(folders[i]) in _LABELS), None)
 
 
-def _list_pictures(members: list[str]) -> tuple[list[Entry], list[str]]:
-    """The pictures that lie in class folders, sorted by name, and those that lie elsewhere."""
+def _hidden(name: str) -> bool:
+    """Whether a path has a hidden part, or one that macOS adds to zips."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _list_images(members: list[str]) -> tuple[list[Entry], list[str]]:
+    """The images in class folders, sorted by name, and the paths of all other images."""
     places = {member: place for member in members if (place := _class_folder(member)) is not None}
     tops = {member: member.split("/")[place - 1].lower() if place else "" for member, place in places.items()}
     validates = bool(_VALIDATION & set(tops.values()))
@@ -272,7 +240,7 @@ def _list_pictures(members: list[str]) -> tuple[list[Entry], list[str]]:
 
 
 def _check_layout(data: Path, entries: list[Entry], elsewhere: list[str]) -> None:
-    """DataError for pictures that a FER-2013 data set does not have."""
+    """Raise DataError for images that a FER-2013 data set cannot have: without a class or split, or twice."""
     for member in elsewhere:
         if _FOLDERS.keys() & {folder.lower() for folder in member.split("/")[-3:-1]}:
             raise DataError(f"{data}: {member} is in no class folder; the classes are {', '.join(EMOTIONS)}")
@@ -280,7 +248,7 @@ def _check_layout(data: Path, entries: list[Entry], elsewhere: list[str]) -> Non
     for entry in entries:
         if not entry.split:
             raise DataError(
-                f"{data}: no telling the split of {entry.member}: neither its name (Training_, PublicTest_, "
+                f"{data}: the split of {entry.member} is unknown: neither its name (Training_, PublicTest_, "
                 "PrivateTest_) nor a folder above its class (train, test) says it"
             )
         if entry.name in known:
@@ -290,18 +258,13 @@ def _check_layout(data: Path, entries: list[Entry], elsewhere: list[str]) -> Non
         known[entry.name] = entry
 
 
-#: What reading a file or a zip's member may raise. Of a zip's: RuntimeError for a password, NotImplementedError for a
-#: compression that Python lacks.
-_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-
-
-class _Pictures(Source):
-    """Class folders of pictures, on disk or in a zip."""
+class _Images(Source):
+    """Images in class folders, on disk or in a zip."""
 
     def __init__(
         self,
         path: Path,
-        store: _Folder | _Zip,
+        store: Folder | Zip,
         entries: list[Entry],
         others: dict[str, int],
         strays: Collection[str],
@@ -325,15 +288,17 @@ class _Pictures(Source):
                 return Shown(entry, read_photo(path))
         except MediaError as error:
             return Shown(entry, None, str(error).partition(": ")[2])
-        except _UNREADABLE as error:
-            return Shown(entry, None, f"cannot be read ({_reason(error)})")
+        except UNREADABLE as error:
+            return Shown(entry, None, f"cannot be read ({reason(error)})")
 
     def _read(self, entry: Entry) -> Item:
         try:
             with self.store.open(entry.member) as file:
-                content = file.read()
-        except _UNREADABLE as error:
-            return Item(entry, "unreadable", None, f"cannot be read ({_reason(error)})")
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise OSError(f"it has more than {_MOST_BYTES:,} bytes")
+        except UNREADABLE as error:
+            return Item(entry, "unreadable", None, f"cannot be read ({reason(error)})")
         return _decode(entry, content)
 
     def place(self, split: str, emotion: str) -> str:
@@ -343,35 +308,49 @@ class _Pictures(Source):
 
 
 def _decode(entry: Entry, content: bytes) -> Item:
+    """Decode an image file and check that it has FER-2013's form."""
     if not content:
         return Item(entry, "unreadable", None, "is empty (0 bytes)")
-    # Pillow reports broken files by any of these, depending on the format.
+    # Pillow raises any of these for broken files, depending on the format.
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with PILImage.open(io.BytesIO(content)) as image:
             form = f"{image.format} {image.width}x{image.height} {image.mode}"
             if image.size != (SIZE, SIZE):
                 return Item(entry, form, None, f"is {image.width}x{image.height} pixels, not {SIZE}x{SIZE}")
             if image.mode[0] in "IF":
                 return Item(entry, form, None, "has more than 8 bits per pixel")
             color = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        return Item(entry, "unreadable", None, f"cannot be read ({_reason(error)})")
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, PILImage.DecompressionBombError) as error:
+        return Item(entry, "unreadable", None, f"cannot be read ({reason(error)})")
     if color.ndim == 2:
         return Item(entry, form, color)
     if (color != color[..., :1]).any():
-        return Item(entry, form, None, "is in colour; FER-2013's pictures are grey")
+        return Item(entry, form, None, "is in colour; FER-2013's images are grey")
     return Item(entry, form, np.ascontiguousarray(color[..., 0]))
 
 
-def _reason(error: Exception) -> str:
-    """The error in a few words, without the object addresses that Pillow prints."""
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not a picture"
-    return re.sub(r"\s+", " ", str(error)) or type(error).__name__
+def table_rows(text: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV text, each with the number of its last line. Raises csv.Error if it exceeds the limits."""
+    left = _LONGEST_ROW
+
+    def lines() -> Iterator[str]:
+        nonlocal left
+        while line := text.readline(left):
+            left -= len(line)
+            if not left:
+                raise csv.Error(f"a row of more than {_LONGEST_ROW:,} characters")
+            yield line
+
+    reader = csv.reader(lines())
+    for number, row in enumerate(reader):
+        if number > _MOST_ROWS:
+            raise csv.Error(f"more than {_MOST_ROWS:,} rows")
+        yield reader.line_num, row
+        left = _LONGEST_ROW
 
 
 class _Table(Source):
-    """The original CSV: a row per picture with its label 0..6, 2,304 grey values and its part of the data."""
+    """FER-2013's original CSV: a row per image with its label 0..6, 2,304 grey values and its split."""
 
     def __init__(self, path: Path, name: str, opened: Callable[[], IO[bytes]]) -> None:
         self.name, self.opened = name, opened
@@ -380,24 +359,25 @@ class _Table(Source):
             raise DataError(f"{path}: {name} has no rows below its header")
 
     def _rows(self, path: Path) -> Iterator[tuple[int, str, str, str]]:
-        """(line, emotion, usage, pixels) of each row; the columns' names count without case and blanks."""
+        """The line number, emotion, usage and pixels of each row. Column names are compared without case and spaces."""
         with self.opened() as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
-            reader = csv.reader(text)
+            rows = table_rows(text)
             try:
-                header = [cell.strip().lower() for cell in next(reader, [])]
+                _, head = next(rows, (0, []))
+                header = [cell.strip().lower() for cell in head]
                 for wanted in ("emotion", "usage", "pixels"):
                     if wanted not in header:
                         raise DataError(f"{path}: {self.name} has no column '{wanted}'; {_EXPECTED}")
                 columns = [header.index(c) for c in ("emotion", "usage", "pixels")]
-                for row in reader:
+                for line, row in rows:
                     if not row:
                         continue
                     if len(row) <= max(columns):
-                        raise DataError(f"{path}: {self.name} line {reader.line_num} has {len(row)} columns of 3")
+                        raise DataError(f"{path}: {self.name} line {line} has {len(row)} columns of 3")
                     emotion, usage, pixels = (row[c] for c in columns)
-                    yield reader.line_num, emotion.strip(), usage.strip(), pixels
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise DataError(f"{path}: {self.name} is not a CSV text ({_reason(error)})") from error
+                    yield line, emotion.strip(), usage.strip(), pixels
+            except (*UNREADABLE, csv.Error, UnicodeDecodeError) as error:
+                raise DataError(f"{path}: {self.name} is not a CSV text ({reason(error)})") from error
 
     def _entry(self, row: int, line: int, emotion: str, usage: str) -> Entry:
         name = f"{self.name} line {line}"
@@ -414,7 +394,7 @@ class _Table(Source):
 
     def show(self, splits: Collection[str]) -> Iterator[Shown]:
         for item in self.read(splits):
-            yield Shown(item.entry, None if item.pixels is None else as_picture(item.pixels), item.fault)
+            yield Shown(item.entry, None if item.pixels is None else as_image(item.pixels), item.fault)
 
     def place(self, split: str, emotion: str) -> str:
         usage = next(word for word, name in _USAGES.items() if name == split)
@@ -422,11 +402,14 @@ class _Table(Source):
 
 
 def _parse(entry: Entry, pixels: str) -> Item:
+    """Parse the pixels of a row and check them."""
     form = f"CSV row {SIZE}x{SIZE}"
     try:
-        values = np.fromstring(pixels, dtype=np.int64, sep=" ")
-    except ValueError:
-        return Item(entry, "CSV row", None, "has pixels that are not whole numbers")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # numpy before 2.3 only warns if a value is not a number
+            values = np.fromstring(pixels, dtype=np.int64, sep=" ")
+    except (ValueError, DeprecationWarning):
+        return Item(entry, "CSV row", None, "has pixels that are not integers")
     if values.size != SIZE * SIZE:
         return Item(entry, "CSV row", None, f"has {values.size} pixels, not {SIZE * SIZE}")
     if values.min() < 0 or values.max() > 255:

@@ -1,9 +1,10 @@
-"""Distillation: what trained networks answer, as targets for another one (Hinton et al. 2015).
+"""Distillation: the outputs of trained networks as targets for another one (Hinton et al. 2015).
 
-An ensemble's accuracy can be taught to one network of the same size (Furlanello et al. 2018), the better the more the
-two look at the very same pictures (Beyer et al. 2022), mixed ones included. Each picture costs each teacher two forward
-passes, one of them for its mirror image, so the teachers answer a fixed number of augmented passes over the data, once,
-and the student goes through those passes again and again. Only the answers are kept; the pictures are made again.
+The accuracy of an ensemble can be transferred to one network of the same size (Furlanello et al. 2018). This works best
+if teachers and student see exactly the same images (Beyer et al. 2022), mixed ones included. Each image costs each
+teacher two forward passes, one of them for its mirror image. Therefore the teachers classify a fixed number of
+augmented passes over the data only once, and the student is trained on these passes repeatedly. Only the answers (the
+teachers' probabilities) are stored; the images are generated again.
 """
 
 from __future__ import annotations
@@ -18,23 +19,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.errors import ModelError
-from fermedia.files import sha256, whole_file
+from fermedia.files import regular, sha256, whole_file
+from fermedia.options import FER2013, FERPLUS
 from fermedia.training.checkpoint import State
 
-#: In a model's folder: the trained network before calibration, all that a teacher needs.
+#: The file in a model folder with the trained network before calibration: all that a teacher needs.
 WEIGHTS = "weights.npz"
-#: In a student's folder: a file of answers for each pass.
+#: The folder in a student's folder that has a file of answers for each pass.
 ANSWERS = "answers"
 
 _FORMAT = 1
 
 Answers = dict[str, NDArray[np.float16]]
-"""Per head the teachers' mean probabilities (rows, units), in the order in which the pass shows its pictures."""
+"""By head, the teachers' mean probabilities (images, units), in the order of the pass's images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A trained network as it was before calibration; ``weights`` in the model's order."""
+    """A trained network before calibration.
+
+    Attributes:
+        folder: The model folder.
+        sha256: The checksum of its file of weights.
+        heads: The names of its heads.
+        width: The width of the network (see ``network.build``).
+        weights: The weights, float32, in the order of the Keras model.
+    """
 
     folder: Path
     sha256: str
@@ -44,13 +54,13 @@ class Teacher:
 
 
 def save(state: State, path: Path) -> None:
-    """Write the weights of a training's best epoch as a teacher.
+    """Write the weights of a training's best epoch to a file, from which ``load_teachers`` loads them.
 
-    Kernels are kept as float16; the few other numbers as float32, for a variance may lie beyond float16.
+    Kernels are stored as float16, the few other weights as float32, since variances may exceed float16's range.
     """
     head = {
         "format": _FORMAT,
-        "heads": ["fer2013", "ferplus"] if state.data["ferplus"] else ["fer2013"],
+        "heads": [FER2013, FERPLUS] if state.data["ferplus"] else [FER2013],
         "width": state.options["width"],
     }
     arrays = [w.astype(np.float16 if w.ndim > 1 else np.float32) for w in state.arrays["best"]]
@@ -60,23 +70,25 @@ def save(state: State, path: Path) -> None:
 
 
 def load_teachers(folders: Sequence[Path]) -> list[Teacher]:
-    """The teachers in these folders, in an order that does not depend on the caller's. Raises ModelError."""
+    """Load the teachers in these folders, in an order that does not depend on the folders' order.
+
+    Raises:
+        ModelError: A folder has no trained network, or it is damaged or of a newer version.
+    """
     return sorted((_load(folder) for folder in folders), key=lambda teacher: teacher.sha256)
 
 
 def _load(folder: Path) -> Teacher:
     path = folder / WEIGHTS
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(regular(path), allow_pickle=False) as file:
             head = json.loads(str(file["teacher"]))
             weights = [file[key].astype(np.float32) for key in sorted(file.files) if key != "teacher"]
         if head["format"] > _FORMAT:
-            raise ModelError(f"{path}: was made by a newer fermedia (format {head['format']}); update this one")
+            raise ModelError(f"{path}: was made by a newer fermedia (format {head['format']}); update fermedia")
         return Teacher(folder, sha256(path), list(head["heads"]), float(head["width"]), weights)
     except (FileNotFoundError, NotADirectoryError):
-        message = (
-            f"{folder}: is no trained network, it has no {WEIGHTS}; name a folder in which a training came to its end"
-        )
+        message = f"{folder}: is not a trained network, it has no {WEIGHTS}; name the folder of a finished training"
         raise ModelError(message) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise ModelError(f"{path}: is damaged ({error}); train or copy this teacher again") from error
@@ -84,20 +96,26 @@ def _load(folder: Path) -> Teacher:
 
 @dataclass(frozen=True, eq=False)
 class Committee:
-    """Teachers and the folder in which their answers are kept, a file for each pass."""
+    """Teachers, and the folder in which their answers are stored, a file for each pass."""
 
     teachers: list[Teacher]
     folder: Path
 
     def keep(self, number: int, view: str, answers: Answers) -> None:
-        """Write a pass's answers. ``view`` stands for its pictures."""
+        """Store the answers of a pass.
+
+        Args:
+            number: The number of the pass.
+            view: Identifies the images of the pass.
+            answers: The answers.
+        """
         with whole_file(self._path(number)) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, view=np.array(view), **answers)
 
     def kept(self, number: int, view: str) -> Answers | None:
-        """A pass's answers; None where there are none that can be read, or where they are to other pictures.
+        """The stored answers of a pass; None if they are missing, not readable, or of other images than ``view``.
 
-        Another version of a library may draw an augmented picture differently; its old answer would be wrong then.
+        Another version of a library may augment an image differently, so that a stored answer would be wrong.
         """
         try:
             with np.load(self._path(number), allow_pickle=False) as file:
@@ -113,10 +131,17 @@ class Committee:
 def blend(
     targets: dict[str, NDArray[np.float32]], weights: dict[str, NDArray[np.float32]], answers: Answers, share: float
 ) -> None:
-    """Replace targets (n, units) and their weights (n,), of each head that has answers, by those of the mixed loss.
+    """Mix the answers into targets and weights, in place, for each head that has answers.
 
-    The loss of an image is ``share`` times the cross-entropy with the answer and ``1 - share`` times its weight times
-    that with the label. So an image without a label, such as one without FER+ votes, is taught by the answer alone.
+    The loss of an image becomes ``share`` times the cross-entropy with the answer, plus ``1 - share`` times its weight
+    times the cross-entropy with the label. So an image without a label, such as one without FER+ votes, is learned
+    from the answer alone.
+
+    Args:
+        targets: By head, the target probabilities (n, units), float32.
+        weights: By head, the weights of the images (n,), float32.
+        answers: By head, the teachers' answers (n, units).
+        share: The share of the answers in the loss, 0..1.
     """
     for head in targets.keys() & answers.keys():
         label = (1 - share) * weights[head]

@@ -1,7 +1,8 @@
-"""From face crops to probabilities, with a model folder: ``card.json`` and ``model.tflite``."""
+"""Classify face crops with the network of a model folder (``card.json`` and ``model.tflite``)."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Sequence
@@ -13,29 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.errors import ModelError, UsageError
-from fermedia.files import models_dir
+from fermedia.files import models_dir, regular
 from fermedia.types import EMOTIONS
-from fermedia.vision.quiet import quiet_stderr
+from fermedia.vision.quiet import quiet_litert
 
-#: Faces the network is given at a time, the last group filled up with black. Always the same number: so a face's
-#: result never depends on which others it was seen with.
+#: The batch size, the last batch padded with black. It never varies, so that a face's result does not depend on the
+#: other faces in its batch.
 BATCH = 8
 
-#: The newest form of card.json that is understood.
+#: The newest supported format of card.json.
 _CARD_FORMAT = 1
 
-#: The largest side of an input, in pixels: a card is a stranger's, and the crops are made of its size.
+#: The largest allowed side of an input in pixels: a card is untrusted, and the crops are made in its size.
 _LARGEST = 512
+
+#: The largest allowed sizes of the files in bytes: ours have 20 thousand and 6 million.
+_LARGEST_CARD, _LARGEST_NETWORK = 10_000_000, 1_000_000_000
+
+#: The fields that a card must have, and their types.
+_HELD: dict[tuple[str, ...], type] = {
+    ("format",): int,
+    ("labels",): list,
+    ("heads",): list,
+    ("default_labels",): str,
+    ("files", "model.tflite", "sha256"): str,
+}
+_HELD |= {("input", name): int for name in ("height", "width", "channels")}
 
 #: The signature that Keras gives an exported model.
 _SIGNATURE = "serving_default"
 
 
 class Classifier:
-    """A trained network. Make one with ``load``; one must not be used by two threads at the same time.
+    """A trained network that classifies faces. Create it with ``load``; use it in one thread at a time.
 
-    ``name`` is the model folder's path, ``labels`` which of its heads speaks, ``heads`` all there are, ``sha256``
-    the network file's, ``input_size`` the side in pixels that crops are brought to.
+    Attributes:
+        name: The model folder's path.
+        labels: The head whose probabilities ``predict`` returns.
+        heads: All heads of the model.
+        sha256: Checksum of the network's file.
+        input_size: Side in pixels that crops are resized to.
     """
 
     def __init__(self, folder: Path, labels: str | None) -> None:
@@ -53,21 +71,37 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | Path | None = None, labels: str | None = None) -> Classifier:
-        """Read a model folder, the one that ships if ``path`` is None; its files' checksums are verified.
+        """Load a model folder and verify its files' checksums.
 
-        ``labels`` chooses one of its ``heads``; the card says which if None. Raises ModelError where
-        the folder is incomplete, damaged or newer than this program, UsageError for labels that it does not have.
+        Args:
+            path: The model folder; the model that ships with fermedia if None.
+            labels: One of the model's heads; the default head that its card names if None.
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ModelError: The folder is incomplete, damaged, or made for a newer fermedia.
+            UsageError: The model has no such labels.
         """
         return cls(models_dir() / "emotion" if path is None else Path(path), labels)
 
     def predict(
         self, faces: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], mirrored: bool = False
     ) -> NDArray[np.float32]:
-        """Probabilities (n, 7), float32, in the order of ``EMOTIONS``, each row of sum 1.
+        """Classify faces that are already cut out.
 
-        ``faces`` are n crops framed as FER-2013 frames faces (``framing.crop_face``), uint8, of any size: an array
-        (n, h, w), or a sequence of grey (h, w) or BGR (h, w, 3). Raises ValueError for anything else. ``mirrored``
-        gives the mean of a face's and its mirror image's, at twice the cost: what photos get, which have one look.
+        Args:
+            faces: n crops framed like FER-2013's (``vision.framing.crop_face``), uint8, of any size: an
+                array of shape (n, h, w), or a sequence of grey (h, w) or BGR (h, w, 3) arrays.
+            mirrored: Average the probabilities of each face and of its mirror image, at twice the cost. This is used
+                for photos; the frames of a video are averaged over time instead.
+
+        Returns:
+            Probabilities, shape (n, 7), float32, in the order of ``EMOTIONS``; each row sums to 1.
+
+        Raises:
+            ValueError: A crop has another dtype or shape.
         """
         if mirrored:
             turned = self.predict([np.asarray(face)[:, ::-1] for face in faces])
@@ -81,7 +115,7 @@ class Classifier:
         return np.concatenate(parts)[: len(faces)]
 
     def _fit(self, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A crop as the network's input, grey (size, size)."""
+        """Convert a crop to the network's input: grey (size, size), uint8."""
         color = face.ndim == 3 and face.shape[2] == 3
         if face.dtype != np.uint8 or not (face.ndim == 2 or color) or face.size == 0:
             raise ValueError(f"a face must be uint8 of shape (h, w) or (h, w, 3), got {face.dtype} {face.shape}")
@@ -96,47 +130,63 @@ class Classifier:
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / "card.json"
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        form, labels, side = int(card["format"]), card["labels"], card["input"]
-        known = (card["heads"], card["default_labels"], card["files"]["model.tflite"]["sha256"])
+        card = json.loads(_content(path, _LARGEST_CARD).decode())
+        wrong = [".".join(way) for way, kind in _HELD.items() if type(_at(card, way)) is not kind]
     except FileNotFoundError:
         raise ModelError(f"{folder}: is not a model folder, it has no card.json; give one that train made") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: is damaged ({error!r}); reinstall fermedia, or export the model again") from error
-    if form > _CARD_FORMAT:
-        raise ModelError(f"{path}: was made by a newer fermedia (format {form}); update this one")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: is damaged ({error}); reinstall fermedia, or export the model again") from error
+    form, labels = _at(card, ("format",)), _at(card, ("labels",))
+    if type(form) is int and form > _CARD_FORMAT:
+        raise ModelError(f"{path}: was made by a newer fermedia (format {form}); update fermedia")
+    wrong += ["format"] if type(form) is int and form < 1 else []
+    if wrong or not card["heads"] or {type(head) for head in card["heads"]} != {str}:
+        what = ", ".join(wrong or ["heads"])
+        raise ModelError(f"{path}: is damaged ({what}); reinstall fermedia, or export the model again")
     if labels != list(EMOTIONS):
         raise ModelError(f"{path}: its labels are {labels}, and should be {list(EMOTIONS)}")
-    height, width = side["height"], side["width"]
-    if (
-        not isinstance(height, int)
-        or not 1 <= height <= _LARGEST
-        or height != width
-        or side["channels"] != 1
-        or not all(known)
-    ):
+    side = card["input"]
+    if not 1 <= side["height"] <= _LARGEST or side["height"] != side["width"] or side["channels"] != 1:
         raise ModelError(f"{path}: describes another kind of network than fermedia uses")
     return dict(card)
+
+
+def _at(card: Any, way: tuple[str, ...]) -> Any:
+    """The value at a path of keys in a card; None if there is none."""
+    for name in way:
+        card = card.get(name) if isinstance(card, dict) else None
+    return card
+
+
+def _content(path: Path, most: int) -> bytes:
+    """Read a file of at most ``most`` bytes. Raises OSError."""
+    with regular(path).open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+    return content
 
 
 def _read_network(folder: Path, card: dict[str, Any]) -> bytes:
     path = folder / "model.tflite"
     try:
-        content = path.read_bytes()
+        content = _content(path, _LARGEST_NETWORK)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: is missing; reinstall fermedia, or export it again") from error
     except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror}); reinstall fermedia, or export it again"
-        ) from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != card["files"]["model.tflite"]["sha256"]:
         raise ModelError(f"{path}: is damaged, its checksum is not the card's; reinstall fermedia, or export it again")
     return content
 
 
 def _make_runner(folder: Path, content: bytes, side: int, heads: list[str]) -> Any:
-    """A function from (BATCH, side, side, 1) float32, 0..255, to a dictionary of (BATCH, 7) per head."""
+    """Load the network: a function from (BATCH, side, side, 1), float32, 0..255, to (BATCH, 7) for each head."""
     from ai_edge_litert.interpreter import Interpreter
 
-    with quiet_stderr():
+    with quiet_litert():
         try:
             interpreter = Interpreter(model_content=content, num_threads=1)
             runner = interpreter.get_signature_runner(_SIGNATURE)
@@ -144,11 +194,11 @@ def _make_runner(folder: Path, content: bytes, side: int, heads: list[str]) -> A
             first = runner(**{name: np.zeros((BATCH, side, side, 1), np.float32)})
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{folder / 'model.tflite'}: cannot be run ({error})") from error
-    # A convolutional network takes other sizes without a word, and answers something else.
+    # A convolutional network accepts other sizes without an error, with wrong results.
     if not set(heads) <= set(first) or tuple(details["shape_signature"][1:]) != (side, side, 1):
         raise ModelError(f"{folder / 'model.tflite'}: has other inputs or outputs than its card says; export it again")
     if any(p.shape != (BATCH, len(EMOTIONS)) for p in first.values()):
-        raise ModelError(f"{folder / 'model.tflite'}: gives other than {len(EMOTIONS)} probabilities a face")
+        raise ModelError(f"{folder / 'model.tflite'}: does not return {len(EMOTIONS)} probabilities per face")
 
     def run(faces: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         return dict(runner(**{name: faces}))

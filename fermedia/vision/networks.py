@@ -1,8 +1,8 @@
-"""MediaPipe's two face networks: a square goes in, and where they see faces in it comes out.
+"""MediaPipe's two face detection networks: from a square image to the faces in it.
 
-They run in LiteRT, which the classifier needs anyway. What MediaPipe's own graph does after a network is done here: the
-anchors that the network's numbers refer to, the scores, and the merging of what overlaps. ``vision.reference`` asks
-Google's package instead, for comparison; both are a ``Detector``.
+They run in LiteRT, which the classifier needs anyway. The steps after a network in MediaPipe's graph are done here:
+anchors, scores, and merging of overlapping detections. ``vision.reference`` runs Google's package instead, for
+comparison; both are a ``Detector``.
 
 Sources of the constants: google-ai-edge/mediapipe, modules/face_detection/face_detection_short_range.pbtxt and
 face_detection_full_range.pbtxt; calculators/tflite/ssd_anchors_calculator.cc,
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from fermedia.errors import ModelError
 from fermedia.files import models_dir
 from fermedia.types import Box, Color, Gray
-from fermedia.vision.quiet import quiet_stderr
+from fermedia.vision.quiet import quiet_litert
 
-#: MediaPipe's full-range network is for groups, its short-range one for close-ups; the pixels along a side they see.
+#: MediaPipe's full-range network is for groups, its short-range one for close-ups. The sides of their inputs in pixels.
 Network = Literal["full", "short"]
 SEEN: dict[Network, int] = {"full": 192, "short": 128}
 
@@ -36,39 +36,49 @@ DETECTOR_FILES = {
 }
 FILES: dict[Network, str] = dict(zip(("full", "short"), DETECTOR_FILES, strict=True))
 
-#: The grids of anchors, in the order of the network's rows: cells along a side, anchors in each cell.
+#: The files of ``vision.mesh``, in the same folder.
+MESH_FILES = {
+    "face_landmarks_detector.tflite": "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
+    "face_blendshapes.tflite": "4f36dded049db18d76048567439b2a7f58f1daabc00d78bfe8f3ad396a2d2082",
+}
+
+#: The grids of anchors, in the order of the network's output rows: cells along a side, anchors in each cell.
 _GRIDS: dict[Network, tuple[tuple[int, int], ...]] = {"full": ((48, 1),), "short": ((16, 2), (8, 6))}
 
 #: Logits are clipped to this before the sigmoid.
 _CLIP = 100.0
 
-#: Places that share more than this (intersection over union) with a surer one become one with it.
+#: Detections with a larger intersection over union with one of a higher score are merged with it.
 _SAME_FACE = 0.3
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a network sees a face: box and keypoints (6, 2), in pixels of what it was shown or of the picture."""
+class Candidate:
+    """A network's detection: box and keypoints (6, 2), float32, in pixels of the network's square or of the image."""
 
     box: Box
     score: float
     keypoints: NDArray[np.float32]
 
-    def moved(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Place:
-        """With ``shift`` (x, y) added to the coordinates, which are then multiplied by ``scale`` (x, y)."""
+    def moved(self, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Candidate:
+        """The candidate with ``shift`` (x, y) added to its coordinates, which are then scaled by ``scale`` (x, y)."""
         x, y = (np.array([self.box.x, self.box.y]) + shift) * scale
         width, height = np.array([self.box.width, self.box.height]) * scale
         points = (self.keypoints + shift) * scale
-        return Place(Box(float(x), float(y), float(width), float(height)), self.score, points.astype(np.float32))
+        return Candidate(Box(float(x), float(y), float(width), float(height)), self.score, points.astype(np.float32))
 
 
 class Detector(Protocol):
-    """A face network. One must not be used by two threads at the same time; several may be."""
+    """A face detection network. Use one in one thread at a time."""
 
-    def look(self, square: Color | Gray) -> list[Place]:
-        """The faces that it sees in a square, the surest first, in pixels of that square.
+    def propose(self, square: Color | Gray) -> list[Candidate]:
+        """Detect the faces in a square.
 
-        ``square`` is RGB (n, n, 3) or grey (n, n), uint8, of any size. Boxes may reach outside.
+        Args:
+            square: RGB (n, n, 3) or grey (n, n), uint8, of any size.
+
+        Returns:
+            The candidates in pixels of the square, highest score first. Boxes may reach outside.
         """
         ...
 
@@ -78,10 +88,17 @@ class Detector(Protocol):
 
 
 class LiteRTDetector:
-    """A network in LiteRT, in the caller's thread. ``least`` is the least score of a place, between 0 and 1.
+    """A network run by LiteRT in the caller's thread.
 
-    Raises ModelError when its file is missing or damaged. A batch of squares takes as long as one after another
-    (a tenth less for eight in the short-range network, a quarter more in the other), so it takes them one by one.
+    Squares are processed one at a time: a batch takes about as long (eight squares a tenth less in the short-range
+    network, a quarter more in the other).
+
+    Args:
+        network: Which network.
+        least: The least score of a candidate, between 0 and 1.
+
+    Raises:
+        ModelError: The network's file is missing or damaged.
     """
 
     def __init__(self, network: Network, least: float) -> None:
@@ -91,19 +108,19 @@ class LiteRTDetector:
         self._side = SEEN[network]
         self._anchors = _anchors(network)
         self._content = model_bytes(network)  # the interpreter reads from it
-        with quiet_stderr():
+        with quiet_litert():
             self._interpreter: Any = Interpreter(model_content=self._content, num_threads=1)
             self._interpreter.allocate_tensors()
         (given,) = self._interpreter.get_input_details()
         answers = {int(details["shape"][-1]): details["index"] for details in self._interpreter.get_output_details()}
         self._input, self._places, self._scores = given["index"], answers[16], answers[1]
 
-    def look(self, square: Color | Gray) -> list[Place]:
+    def propose(self, square: Color | Gray) -> list[Candidate]:
         """See ``Detector``."""
         if self._interpreter is None:
             raise ValueError("this detector is closed")
         shown = resized(square, self._side)
-        values = self._interpreter.tensor(self._input)()  # its own memory, to which nothing may point while it runs
+        values = self._interpreter.tensor(self._input)()  # a view of its memory, which must not exist while it runs
         # -1..1; a grey square is the same in all three colours.
         np.multiply(shown[..., None] if shown.ndim == 2 else shown, np.float32(1 / 127.5), out=values[0])
         values -= 1
@@ -123,21 +140,26 @@ class LiteRTDetector:
 
 
 def model_bytes(network: Network) -> bytes:
-    """A network's file, verified. Raises ModelError when it is missing or damaged."""
-    path: Path = models_dir() / "face" / FILES[network]
+    """Read a detector's file and verify its checksum. Raises ModelError if it is missing or damaged."""
+    return verified(FILES[network])
+
+
+def verified(name: str) -> bytes:
+    """Read a file of ``models/face`` and verify its checksum. Raises ModelError if it is missing or damaged."""
+    path: Path = models_dir() / "face" / name
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: a face network is missing; reinstall fermedia") from error
     except OSError as error:
-        raise ModelError(
-            f"{path}: the face detector's model is missing ({error.strerror}); reinstall fermedia"
-        ) from error
-    if hashlib.sha256(content).hexdigest() != DETECTOR_FILES[path.name]:
-        raise ModelError(f"{path}: the face detector is damaged; reinstall fermedia")
+        raise ModelError(f"{path}: a face network cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != (DETECTOR_FILES | MESH_FILES)[name]:
+        raise ModelError(f"{path}: a face network is damaged; reinstall fermedia")
     return content
 
 
 def resized(square: Color | Gray, side: int) -> NDArray[np.uint8]:
-    """A square as a network of this side is shown it."""
+    """Resize a square to a network's input ``side``."""
     if square.shape[0] == side:
         return square
     method = cv2.INTER_AREA if square.shape[0] > side else cv2.INTER_LINEAR
@@ -145,9 +167,9 @@ def resized(square: Color | Gray, side: int) -> NDArray[np.uint8]:
 
 
 def _anchors(network: Network) -> NDArray[np.float32]:
-    """The middle (x, y) of each of the network's anchors (n, 2), as shares of the side: those of its grids' cells.
+    """The centre (x, y) of each of the network's anchors (n, 2), as shares of the side: those of its grids' cells.
 
-    MediaPipe's anchors are all as large as the whole square (``fixed_anchor_size``).
+    All of MediaPipe's anchors have the size of the whole square (``fixed_anchor_size``).
     """
     parts = []
     for cells, each in _GRIDS[network]:
@@ -158,9 +180,9 @@ def _anchors(network: Network) -> NDArray[np.float32]:
 
 
 def _decoded(raw: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A network's numbers (n, 16), as shares of the side, to corners and keypoints (n, 8, 2), x and y.
+    """Decode a network's output (n, 16), as shares of the side, to corners and keypoints (n, 8, 2), x and y.
 
-    The numbers are the middle of the box and six points, all seen from the anchor, with the box's sides in between.
+    The 16 numbers are the box's centre, its sides, and six points; centre and points are relative to the anchor.
     """
     points = raw.reshape(-1, 8, 2).astype(np.float64)
     middles, half = points[:, 0] + anchors, points[:, 1] / 2
@@ -169,12 +191,12 @@ def _decoded(raw: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[
     return points
 
 
-def _merged(points: NDArray[np.float64], scores: NDArray[np.float32]) -> list[Place]:
-    """One place for each face: the surest, with the mean of all that overlap it, weighted by their scores.
+def _merged(points: NDArray[np.float64], scores: NDArray[np.float32]) -> list[Candidate]:
+    """MediaPipe's weighted non-maximum suppression of corners and keypoints (n, 8, 2) in pixels.
 
-    Takes corners and keypoints (n, 8, 2) in pixels. This is MediaPipe's weighted non-maximum suppression.
+    A candidate has its group's highest score and the mean of the overlapping detections, weighted by their scores.
     """
-    places = []
+    candidates = []
     rest = np.argsort(-scores, kind="stable")
     while len(rest):
         alike = _overlap(points[rest], points[rest[0]]) > _SAME_FACE
@@ -184,13 +206,13 @@ def _merged(points: NDArray[np.float64], scores: NDArray[np.float32]) -> list[Pl
         (left, top), (right, bottom), *keypoints = np.tensordot(shares, points[own], axes=1)
         if right > left and bottom > top:
             box = Box(float(left), float(top), float(right - left), float(bottom - top))
-            places.append(Place(box, float(scores[rest[0]]), np.array(keypoints, np.float32)))
+            candidates.append(Candidate(box, float(scores[rest[0]]), np.array(keypoints, np.float32)))
         rest = rest[~alike]
-    return places
+    return candidates
 
 
 def _overlap(boxes: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union (n,) of boxes, whose corners are the first two points of each, with one of them."""
+    """Intersection over union (n,) of boxes with one of them; their corners are the first two points of each."""
     sides = np.minimum(boxes[:, 1], one[1]) - np.maximum(boxes[:, 0], one[0])
     shared = np.prod(np.maximum(sides, 0), axis=1)
     areas = np.prod(np.maximum(boxes[:, 1] - boxes[:, 0], 0), axis=1)

@@ -1,8 +1,8 @@
-"""Where one shot ends and the next begins.
+"""Shot detection: find the cuts of a video.
 
-Of every frame no more is kept than a grey thumbnail. Two frames are of one shot if the later thumbnail can be made from
-the earlier by moving every spot a little and by changing brightness and contrast; what is left over is compared with
-how much there usually is in this film at this moment. So motion, pans, lamps and fades are no cuts.
+Every frame is reduced to a grey thumbnail. Two frames are of one shot if the later thumbnail can be made from the
+earlier by small local displacements and a change of brightness and contrast; the residual is compared with the usual
+residual in this part of the video. So motion, pans, changing light and fades are no cuts.
 """
 
 from __future__ import annotations
@@ -17,55 +17,55 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.types import Picture
+from fermedia.types import Image
 
-Thumbnail = NDArray[np.float32]
+ThumbnailPixels = NDArray[np.float32]
 
-#: Width and height of the thumbnail, and how many of the picture's pixels along a side suffice for one of its own.
+#: Width and height of the thumbnail, and how many pixels of the image along each axis are sampled for one of its own.
 _SIZE, _SAMPLES = (32, 18), 8
 
-#: Standard deviation in grey levels below which a thumbnail shows nothing: black, white, a flash.
+#: Standard deviation in grey levels below which a thumbnail is blank: black, white, a flash.
 _BLANK = 4.0
 
-#: What a cut leaves over: at least so much, and so much more for every second since another picture was shown, up to a
-#: most.
+#: The least residual of a cut, its increase for every second since the image last changed, and the maximum.
 _LEAST, _LEAST_A_SECOND, _LEAST_MOST = 0.1, 1.0, 0.25
 
-#: A cut also leaves over so many times what was left over lately by two frames running, which is forgotten in so many
-#: seconds; frames that leave over less than this are the same picture again and say nothing of the motion.
+#: A cut's residual must also exceed the recent residual of two consecutive frames by this factor; the recent residual
+#: decays with this time constant in seconds. Frames with a smaller residual than the last value repeat an image and do
+#: not count as motion.
 _TIMES, _FADE, _STILL = 2.0, 1.0, 0.01
 
-#: A flash lasts at most so many seconds: what looks as it did before is no new shot.
+#: The longest flash in seconds: a frame that looks as before it starts no new shot.
 _FLASH = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Signature:
-    """What ``ShotDetector`` needs to know of a picture: a grey ``thumbnail``, (18, 32), float32, 0..255."""
+class Thumbnail:
+    """A frame reduced for ``ShotDetector``: grey ``pixels``, (18, 32), float32, 0..255."""
 
-    thumbnail: Thumbnail
+    pixels: ThumbnailPixels
 
     @cached_property
     def standard(self) -> _Standard | None:
-        """Any brightness and contrast brought to the same; None where it shows nothing."""
-        mean, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(self.thumbnail))
+        """The thumbnail with normalised brightness and contrast; None if it is blank."""
+        mean, contrast = (float(value[0, 0]) for value in cv2.meanStdDev(self.pixels))
         if contrast < _BLANK:
             return None
-        values = (self.thumbnail - np.float32(mean)) / np.float32(contrast)
+        values = (self.pixels - np.float32(mean)) / np.float32(contrast)
         around = np.ones((3, 3), np.uint8)
         return _Standard(values, cv2.erode(values, around), cv2.dilate(values, around))
 
 
 @dataclass(frozen=True, eq=False)
 class _Standard:
-    """A thumbnail in contrasts, and the least and most within one cell's reach of each spot."""
+    """A normalised thumbnail (mean 0, standard deviation 1), and minimum and maximum of each 3 x 3 neighbourhood."""
 
-    values: Thumbnail
+    values: ThumbnailPixels
     low: Any
     high: Any
 
-    def left_over(self, other: _Standard) -> float:
-        """What no spot of the other picture within one cell's reach explains, both ways; in contrasts, mean."""
+    def residual(self, other: _Standard) -> float:
+        """The mean distance to the range of the other's 3 x 3 neighbourhood, averaged over both directions."""
         return (self._unexplained(other) + other._unexplained(self)) / 2
 
     def _unexplained(self, by: _Standard) -> float:
@@ -73,39 +73,39 @@ class _Standard:
         return cv2.norm(self.values, explained, cv2.NORM_L1) / self.values.size
 
 
-def signature(picture: Picture) -> Signature:
-    """The signature of a picture. Any thread, any order."""
-    step = min(picture.width // (_SAMPLES * _SIZE[0]), picture.height // (_SAMPLES * _SIZE[1]))
+def make_thumbnail(image: Image) -> Thumbnail:
+    """Make the thumbnail of an image; in any thread and order."""
+    step = min(image.width // (_SAMPLES * _SIZE[0]), image.height // (_SAMPLES * _SIZE[1]))
     every = slice(None, None, max(1, step))
-    small = cv2.resize(picture.gray((every, every)), _SIZE, interpolation=cv2.INTER_AREA)
-    return Signature(np.asarray(small, np.float32))
+    small = cv2.resize(image.gray((every, every)), _SIZE, interpolation=cv2.INTER_AREA)
+    return Thumbnail(np.asarray(small, np.float32))
 
 
-def is_another(before: Signature, now: Signature) -> bool:
-    """Whether two frames running may be of two shots; unlike ``ShotDetector`` it looks at nothing but these two."""
+def is_another(before: Thumbnail, now: Thumbnail) -> bool:
+    """Whether two consecutive frames may be of two shots, by these two alone, unlike ``ShotDetector``."""
     first, second = before.standard, now.standard
     if first is None or second is None:
         return first is not second
-    return first.left_over(second) > _LEAST
+    return first.residual(second) > _LEAST
 
 
 class ShotDetector:
-    """Finds the cuts of one video, from the signatures of all of its frames, sampled or not, in order."""
+    """Find the cuts of one video, from the thumbnails of all its frames, sampled or not, in order."""
 
     def __init__(self) -> None:
         self._lately: deque[tuple[float, _Standard]] = deque()
         self._time = self._left = self._usual = 0.0
 
-    def update(self, signature: Signature, time: float) -> bool:
-        """Whether this frame is the first of a new shot; ``time`` in seconds must not fall. The first of all is not."""
-        now = signature.standard
+    def update(self, thumbnail: Thumbnail, time: float) -> bool:
+        """Whether this frame starts a new shot; not for the first frame. ``time`` in seconds must not decrease."""
+        now = thumbnail.standard
         if now is None:
             return False
         while len(self._lately) > 2 and self._lately[1][0] <= time - _FLASH:
             self._lately.popleft()
-        left = self._lately[-1][1].left_over(now) if self._lately else 0.0
-        if left > _STILL:  # it may look again as it did before a flash
-            left = min(left, self._lately[0][1].left_over(now))
+        left = self._lately[-1][1].residual(now) if self._lately else 0.0
+        if left > _STILL:  # it may look as before a flash
+            left = min(left, self._lately[0][1].residual(now))
         elapsed = time - self._time
         least = min(_LEAST + _LEAST_A_SECOND * elapsed, _LEAST_MOST)
         usual = self._usual * exp(-elapsed / _FADE)

@@ -1,7 +1,7 @@
-"""Where in a picture to look for faces, and how the networks are shown it: squares, at the size that they see.
+"""Divide an image into squares for the detection networks, and scale these to the networks' inputs.
 
-A network that sees 192 pixels finds faces from about a twelfth of its square to the whole of it. A wide picture is
-therefore covered by squares of its shorter side rather than shown as one, and smaller faces need smaller squares.
+A network with an input of 192 pixels finds faces from about a twelfth of its square to the whole of it. So a wide image
+is covered by squares of its shorter side instead of one large square, and smaller faces need smaller squares.
 """
 
 from __future__ import annotations
@@ -13,35 +13,33 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.types import Box, Color, Picture
+from fermedia.types import Box, Color, Image
 from fermedia.vision.networks import SEEN, Network
 
-PRESETS = ("fast", "balanced", "thorough")
-
-#: Share of a square's side that its neighbour sees too: a face up to this size is whole in one of them.
+#: The overlap of neighbouring squares, as a share of the side: a face up to this size is whole in one of them.
 _OVERLAP = 0.2
 
-#: Pixels of the smallest square: a smaller one would have to be enlarged for the network.
+#: The side of the smallest square in pixels: a smaller one would have to be enlarged for the network.
 _LEAST_SIDE = 192
 
-#: The smallest square of ``thorough`` in longest sides of the picture: in 1920x1080 a face of 24 pixels is an eighth of
-#: it, and 97 in 100 are found (with 1/8 it is 87, with 1/12 99; squares: 111, 77, 189; docs/detection.md). Relative, so
-#: that large photos do not cost minutes.
+#: The smallest square of ``thorough``, as a share of the image's longer side: in 1920x1080 a face of 24 pixels is an
+#: eighth of it, and 97 in 100 are found (with 1/8 it is 87, with 1/12 99; squares: 111, 77, 189; docs/detection.md).
+#: Relative, so that large photos do not take minutes.
 _THOROUGH_SHARE = 1 / 10
 
-#: A picture up to this much longer than high (4:3 is) is one square of the first level: two would see nearly the same.
+#: Up to this ratio of the sides (4:3 is below) the first level is one square: two would cover nearly the same.
 _NEARLY_SQUARE = 1.4
 
-#: A panorama's squares of the first level are at most three.
+#: Limits the first level of a panorama to three squares.
 _WIDEST = 3 - 2 * _OVERLAP
 
-#: Side of the close-up's square in shorter sides of the picture: a face that fills it needs a border to be seen.
+#: Side of the close-up's square in shorter sides of the image: a face that fills the image needs a border.
 _CLOSE_UP = 1.4
 
 
 @dataclass(frozen=True)
 class Square:
-    """A part of a picture for a network: its corner and side in pixels. It may reach outside."""
+    """A part of an image for a network: its corner and side in pixels. It may reach outside."""
 
     network: Network
     x: float
@@ -49,22 +47,27 @@ class Square:
     side: float
 
 
-def whole_picture(width: int, height: int) -> list[Square]:
-    """The picture in one square for the full-range network."""
+def whole_image(width: int, height: int) -> list[Square]:
+    """One square around the image for the full-range network."""
     return _cover(width, height, max(width, height))
 
 
 def close_up(width: int, height: int) -> Square:
-    """The picture for the short-range network, with a border."""
+    """A square around the image with a border for the short-range network."""
     side = max(width, height, _CLOSE_UP * min(width, height))
     return Square("short", (width - side) / 2, (height - side) / 2, side)
 
 
 def overlapping(width: int, height: int, levels: int | None) -> list[Square]:
-    """Squares for the full-range network on so many levels, or on all: each about half the size of the one before.
+    """Overlapping squares for the full-range network on several levels, each about half the size of the one before.
 
-    The first level's squares have the picture's shorter side, or hold all of a picture that is nearly square. The last
-    ones have ``_LEAST_SIDE`` pixels, or ``_THOROUGH_SHARE`` of the picture if that is more.
+    The first level's squares have the image's shorter side, or contain all of an image that is nearly square. The last
+    level's have ``_LEAST_SIDE`` pixels, or ``_THOROUGH_SHARE`` of the image if that is more.
+
+    Args:
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+        levels: The most levels; None for all.
     """
     short, long = sorted((width, height))
     most, least = max(short, long / _WIDEST), max(_LEAST_SIDE, long * _THOROUGH_SHARE)
@@ -76,12 +79,12 @@ def overlapping(width: int, height: int, levels: int | None) -> list[Square]:
 
 
 def _cover(width: int, height: int, side: float) -> list[Square]:
-    """Overlapping squares over the whole picture, row by row."""
+    """Overlapping squares over the whole image, row by row."""
     return [Square("full", x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 
 def _starts(length: int, side: float) -> list[float]:
-    """Where squares begin along a line of ``length``, evenly; one that is larger than it lies in the middle."""
+    """The evenly spaced starts of squares along an axis of ``length``; a single larger square is centred."""
     if side >= length:
         return [(length - side) / 2]
     count = math.ceil((length / side - _OVERLAP) / (1 - _OVERLAP))
@@ -89,19 +92,20 @@ def _starts(length: int, side: float) -> list[float]:
 
 
 class Shrunk:
-    """A picture as the networks see it: RGB, shrunk for the smallest of ``squares``, and from there for the others."""
+    """An image as RGB at the scales of the networks: shrunk for the smallest of ``squares``, and from that for the
+    others."""
 
-    def __init__(self, picture: Picture, squares: list[Square]) -> None:
-        self._size = np.array([picture.width, picture.height])
+    def __init__(self, image: Image, squares: list[Square]) -> None:
+        self._size = np.array([image.width, image.height])
         self._images: dict[float, Color] = {}
         finest = max(_scale(square) for square in squares)
-        self._finest = picture.rgb(self._scaled(finest))
+        self._finest = image.rgb(self._scaled(finest))
         self._images[finest] = self._finest
 
     def show(self, square: Square) -> tuple[Color, NDArray[np.float64], NDArray[np.float64]]:
-        """The square, and by what ``Place.moved`` brings places in it back to the picture: shift and scale.
+        """Crop a square: RGB, (n, n, 3), uint8, and the shift (2,) and scale (2,) for ``Candidate.moved`` to the image.
 
-        It is RGB, uint8; outside the picture its edge is repeated.
+        Outside the image its edge is repeated.
         """
         scale = _scale(square)
         if scale not in self._images:
@@ -112,7 +116,7 @@ class Shrunk:
         height, width = image.shape[:2]
         factor = np.array([width, height]) / self._size
         side = max(1, round(square.side * scale))
-        middle = np.array([square.x, square.y]) + square.side / 2  # which is inside the picture, however thin that is
+        middle = np.array([square.x, square.y]) + square.side / 2  # inside the image, however narrow that is
         corner = np.round(middle * factor - side / 2).astype(int)
         return _cut(image, int(corner[0]), int(corner[1]), side), corner.astype(float), 1 / factor
 
@@ -135,9 +139,9 @@ def _cut(image: Color, x: int, y: int, side: int) -> Color:
     return np.asarray(cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
-# -- whether places are of one face -------------------------------------------------------------------------------
+# -- whether boxes are of one face --------------------------------------------------------------------------------
 
-#: Boxes are of one face if they share this much of the smaller one.
+#: Boxes are of one face if their intersection is a larger share of the smaller one.
 _SAME = 0.6
 
 

@@ -1,8 +1,8 @@
-"""Who is who from frame to frame, and in a single picture.
+"""Track persons from frame to frame, and rank the faces of a single image.
 
-A person is expected where its motion leads, of the size it had, looking as it did; each with an uncertainty that grows
-with the time since it was last seen. The faces of a frame and the persons known are paired so that all of it together
-is as likely as can be. Times rule, not frame numbers. How well it does: ``scripts/measure_tracking.py``.
+A person's position is predicted from its motion, its size and appearance from the last ones, with an uncertainty that
+grows with the time since it was last seen. The faces of a frame are assigned to the known persons with the greatest
+joint likelihood. The model depends on times, not frame numbers. ``scripts/measure_tracking.py`` measures it.
 """
 
 from __future__ import annotations
@@ -19,82 +19,98 @@ from numpy.typing import NDArray
 from fermedia.types import Face, Gray
 
 Floats = NDArray[np.float64]
-Looks = NDArray[np.float32]
+Appearance = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
-#: Seconds for which a person out of sight is remembered.
+#: Seconds for which a person who is not visible is remembered.
 MEMORY = 2.0
 
-#: Speed of a face in its own widths a second (standard deviation), and the seconds for which it is kept up.
+#: Speed of a face in face widths a second (standard deviation), and its time constant in seconds.
 _SPEED, _PERSISTENCE = 2.0, 1.0
 
-#: Error of a detector's box in face widths, and of the logarithm of its size; that also changes by so much a second.
+#: Error of a detector's box in face widths, error of the logarithm of its size, and change of that in a second.
 _BOX_ERROR, _SIZE_ERROR, _GROWTH = 0.06, 0.08, 0.25
 
-#: Difference of two looks of one person (standard deviation), and the most that it may count against: a hand before
-#: the face must not make a stranger of somebody who has not moved.
+#: Difference of two appearances of one person (standard deviation), and the most that it may cost: a hand in front of
+#: the face must not turn somebody who has not moved into a new person.
 _LOOK_ERROR, _LOOK_MOST = 0.25, 4.0
 
-#: Seconds over which a person's look is averaged.
-_LOOK_SPAN = 2.0
+#: Seconds over which a person's appearance is averaged.
+_APPEARANCE_SPAN = 2.0
 
-#: Who stays over a cut: moved by less of a face width, grew by less (logarithm), and looks as before by this
-#: correlation at least.
+#: Limits for the same person across a cut: movement in face widths, change of size (logarithm), and least correlation
+#: of the appearances.
 _STAYED, _STAYED_SIZE, _STAYED_LOOK = 0.15, 0.15, 0.92
 
-#: How unlikely (negative logarithm, per square face width) a pairing must be for a new person to be likelier.
+#: The part of an appearance that shows the face itself, (144,), bool: an ellipse; a slide may change behind a head.
+_FACE = (np.hypot(*np.meshgrid(np.linspace(-1.1, 1.1, 12), np.linspace(-0.92, 0.92, 12))) <= 1).ravel()
+
+#: The cost (negative logarithm, per square face width) of an assignment above which a new person is likelier.
 _NEW = 5.0
 
-#: No pairing beyond so many standard deviations of the way; half a width is always near enough, since detectors jump.
+#: The farthest assignment in standard deviations of the distance; half a width is always allowed, since boxes jump.
 _FARTHEST, _NEAR = 4.0, 0.5
 
 _IMPOSSIBLE = 1e6
 
 
-def look(crop: Gray) -> Looks:
-    """What a face looks like, for ``Tracker``: (144,), float32, of mean 0 and length 1; any exposure gives the same.
+def appearance(crop: Gray) -> Appearance:
+    """Compute a face's appearance for ``Tracker``, which does not depend on the exposure.
 
-    ``crop`` is the face as ``framing.crop_face`` cuts it, (n, n), uint8.
+    Args:
+        crop: The face from ``framing.crop_face``, (n, n), uint8.
+
+    Returns:
+        (144,), float32, of mean 0 and norm 1.
     """
     small = cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     small -= small.mean()
     return np.asarray(small / (np.linalg.norm(small) + 1e-3), np.float32)
 
 
-class _Spread(NamedTuple):
-    """Variance of a place, its covariance with the speed, and the speed's variance."""
+class _Covariance(NamedTuple):
+    """Variance of the position, its covariance with the speed, and the speed's variance."""
 
     place: float
     both: float
     speed: float
 
 
-#: That of somebody who was seen once.
-_FIRST = _Spread(_BOX_ERROR**2, 0.0, _SPEED**2)
+#: The covariance of a person who was seen once.
+_FIRST = _Covariance(_BOX_ERROR**2, 0.0, _SPEED**2)
+
+
+class _Sighting(NamedTuple):
+    """A face in a frame: its centre (x + iy) and size in pixels, and its appearance."""
+
+    center: complex
+    size: float
+    appearance: Appearance | None
 
 
 @dataclass
 class _Track:
-    """A person as last seen: middle (x + iy) and size of the face in pixels, speed in pixels a second, look.
+    """A person as last seen: centre (x + iy) and size of the face in pixels, speed in pixels a second, appearance.
 
-    ``spread`` is the covariance of middle and speed along either axis, in face widths. The speed is an
-    Ornstein-Uhlenbeck process: it persists for a while, and is nobody's for ever.
+    ``spread`` is the covariance of centre and speed along either axis, in face widths. The speed is an
+    Ornstein-Uhlenbeck process: it persists for a while and decays.
     """
 
     face_id: int
     center: complex
     size: float
-    look: Looks | None
+    appearance: Appearance | None
     seen: float
     speed: complex = 0
-    spread: _Spread = _FIRST
+    spread: _Covariance = _FIRST
 
-    def at(self, time: float) -> tuple[complex, complex, _Spread]:
-        """Middle, speed and spread that are expected at a time."""
+    def at(self, time: float) -> tuple[complex, complex, _Covariance]:
+        """Predict centre, speed and covariance at a time."""
         gone = min(time - self.seen, MEMORY) / _PERSISTENCE
         kept = exp(-gone)
         drift = _PERSISTENCE * (1 - kept)
         place, both, speed = self.spread
-        spread = _Spread(
+        spread = _Covariance(
             place
             + 2 * drift * both
             + drift**2 * speed
@@ -104,42 +120,31 @@ class _Track:
         )
         return self.center + drift * self.speed, kept * self.speed, spread
 
-    def cost(self, center: complex, size: float, seen_as: Looks | None, time: float) -> float:
-        """How unlikely it is that a face is this person's: a negative logarithm, up to a constant."""
-        expected, _, spread = self.at(time)
-        variance = spread.place + _BOX_ERROR**2
-        distance = (abs(center - expected) / max(size, self.size)) ** 2
-        if distance > max(_FARTHEST**2 * variance, _NEAR**2):
-            return _IMPOSSIBLE
-        growth = log(size / self.size) / (_SIZE_ERROR + _GROWTH * min(time - self.seen, MEMORY))
-        cost = min(distance / variance, _FARTHEST**2) / 2 + log(variance) + growth**2 / 2
-        if self.look is not None and seen_as is not None:
-            cost += min(((1 - _alike(self.look, seen_as)) / _LOOK_ERROR) ** 2 / 2, _LOOK_MOST)
-        return cost
-
-    def stayed(self, center: complex, size: float, seen_as: Looks | None) -> bool:
-        """Whether a face after a cut is where this person's was and looks as that did."""
-        if self.look is None or seen_as is None:
+    def stayed(self, center: complex, size: float, seen_as: Appearance | None) -> bool:
+        """Whether a face after a cut has the position, size and appearance of this person's."""
+        if self.appearance is None or seen_as is None:
             return False
         near = abs(center - self.center) < _STAYED * self.size and abs(log(size / self.size)) < _STAYED_SIZE
-        return near and _alike(self.look, seen_as) >= _STAYED_LOOK
+        return near and _alike(*(_centered(each[_FACE]) for each in (self.appearance, seen_as))) >= _STAYED_LOOK
 
-    def see(self, center: complex, size: float, seen_as: Looks | None, time: float, learn: bool) -> None:
-        """Learn from a sighting: a Kalman filter's step, and where the face is alone its look."""
+    def see(self, center: complex, size: float, seen_as: Appearance | None, time: float, learn: bool) -> None:
+        """Update from a sighting: a Kalman filter step, and if ``learn`` is set also the appearance."""
         expected, speed, (place, both, own) = self.at(time)
         gain, gain_of_speed = (s / (place + _BOX_ERROR**2) for s in (place, both))
         self.center = expected + gain * (center - expected)
         self.speed = speed + gain_of_speed * (center - expected)
-        self.spread = _Spread(place - gain * place, both - gain * both, own - gain_of_speed * both)
-        if self.look is None:
-            self.look = seen_as
+        self.spread = _Covariance(place - gain * place, both - gain * both, own - gain_of_speed * both)
+        if self.appearance is None:
+            self.appearance = seen_as
         elif seen_as is not None and learn:
-            self.look = self.look + np.float32(1 - exp((self.seen - time) / _LOOK_SPAN)) * (seen_as - self.look)
+            self.appearance = self.appearance + np.float32(1 - exp((self.seen - time) / _APPEARANCE_SPAN)) * (
+                seen_as - self.appearance
+            )
         self.size, self.seen = size, time
 
 
 class Tracker:
-    """Gives every face of one video the number of its person, counted from 0 in order of appearance."""
+    """Give every face of one video the id of its person, counted from 0 in the order of their first frames."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
@@ -150,36 +155,44 @@ class Tracker:
         self,
         faces: Sequence[Face],
         time: float,
-        looks: Sequence[Looks] | None = None,
+        appearances: Sequence[Appearance] | None = None,
         cut: bool = False,
-        may_stay: bool = False,
     ) -> list[int]:
-        """The ids of the faces of one frame, in their order; ``time`` in seconds must not fall.
+        """Assign the faces of the next frame to persons.
 
-        ``looks`` are the faces' (``look``), without which places alone decide. ``cut`` says that a new shot has begun
-        since the last frame: then everybody is new; or, if people ``may_stay``, whoever is not where somebody was
-        and looks as that one did. So people in the tiles of a meeting stay, whatever else the screen shows.
+        Args:
+            faces: The faces.
+            time: The frame's time in seconds, which must not decrease.
+            appearances: The faces' ``appearance``s; without them, only positions and sizes decide.
+            cut: Whether a new shot has started since the last frame. Then every face is a new person, unless it has the
+                position and appearance of a known one. So people in the tiles of a meeting keep their ids, whatever
+                else the screen shows.
+
+        Returns:
+            The faces' ids, in the order of ``faces``.
         """
-        # However seldom frames are analysed, the persons of the last one are remembered.
+        # The persons of the last frame are remembered, however rarely frames are analysed.
         oldest = min(time - MEMORY, self._looked)
         before, self._looked = self._looked, time
         seen = [
-            (complex(*face.box.center), face.box.area**0.5, looks[n] if looks is not None else None)
+            _Sighting(
+                complex(*face.box.center), face.box.area**0.5, appearances[n] if appearances is not None else None
+            )
             for n, face in enumerate(faces)
         ]
         if cut:
-            last = [track for track in self._tracks if may_stay and track.seen >= before]
+            last = [track for track in self._tracks if track.seen >= before]
             self._tracks = [track for track in last if any(track.stayed(*sighting) for sighting in seen)]
         else:
             self._tracks = [track for track in self._tracks if track.seen >= oldest]
-        # Each face takes a known person or one of as many new ones.
-        costs = np.full((len(seen), len(self._tracks) + len(seen)), _NEW)
-        for n, sighting in enumerate(seen):
-            costs[n, : len(self._tracks)] = [track.cost(*sighting, time) for track in self._tracks]
-        known, ids = list(self._tracks), []
-        for n, (sighting, column) in enumerate(zip(seen, assign(costs), strict=True)):
+        # Each face takes a known person or a new one of its own.
+        new = np.full((len(seen), len(seen)), _IMPOSSIBLE)
+        np.fill_diagonal(new, _NEW)
+        columns = assign(np.hstack([_costs(seen, self._tracks, time), new]))
+        known, alone, ids = list(self._tracks), _alone(faces), []
+        for sighting, column, learn in zip(seen, columns, alone, strict=True):
             if column < len(known):
-                known[column].see(*sighting, time, learn=_alone(n, faces))
+                known[column].see(*sighting, time, learn)
                 ids.append(known[column].face_id)
             else:
                 self._tracks.append(_Track(self._next, *sighting, time))
@@ -188,8 +201,8 @@ class Tracker:
         return ids
 
 
-def number_by_size(faces: Sequence[Face]) -> list[int]:
-    """The ids of a single picture's faces, in their order: 0 is the largest."""
+def rank_by_size(faces: Sequence[Face]) -> list[int]:
+    """The ids of a single image's faces, in the order of ``faces``: 0 is the largest."""
     order = sorted(range(len(faces)), key=lambda i: -faces[i].box.area)
     ids = [0] * len(faces)
     for face_id, index in enumerate(order):
@@ -198,17 +211,20 @@ def number_by_size(faces: Sequence[Face]) -> list[int]:
 
 
 def assign(costs: Floats) -> list[int]:
-    """The column for each row, each column once, of the least total; ``costs`` is (n, m), finite, n <= m.
+    """Solve the linear assignment problem: the Hungarian method with augmenting paths (Jonker and Volgenant 1987).
 
-    The Hungarian method with shortest augmenting paths (Jonker and Volgenant 1987). SciPy has it, but is not
-    otherwise needed.
+    Args:
+        costs: (n, m), finite, n <= m.
+
+    Returns:
+        The column for each row, no column twice, with the least total cost.
     """
     rows, columns = costs.shape
     best: list[int] = costs.argmin(axis=1).tolist() if rows else []
     if len(set(best)) == rows:
-        return best  # nobody is in another's way
+        return best  # no conflict
     row_price, column_price = np.zeros(rows), np.zeros(columns + 1)
-    owner = np.full(columns + 1, -1)  # the row of each column; the last column is where a path begins
+    owner = np.full(columns + 1, -1)  # the row of each column; paths start at the extra last column
     for row in range(rows):
         owner[columns], column = row, columns
         least, before = np.full(columns, np.inf), np.full(columns, -1)
@@ -232,11 +248,55 @@ def assign(costs: Floats) -> list[int]:
     return [int(column) for column in found]
 
 
-def _alone(n: int, faces: Sequence[Face]) -> bool:
-    """Whether a face's crop shows nobody else: where two overlap, a look is of both."""
-    return all(i == n or faces[n].box.iou(other.box) == 0 for i, other in enumerate(faces))
+def _costs(seen: Sequence[_Sighting], tracks: Sequence[_Track], time: float) -> Floats:
+    """The cost of assigning each face to each person (faces, persons): negative log likelihood, up to a constant."""
+    costs = np.full((len(seen), len(tracks)), _IMPOSSIBLE)
+    if not costs.size:
+        return costs
+    expected = [track.at(time) for track in tracks]
+    middles = np.array([middle for middle, _, _ in expected])
+    variance = np.array([spread.place for _, _, spread in expected]) + _BOX_ERROR**2
+    centers, sizes = np.array([one.center for one in seen]), np.array([one.size for one in seen])
+    own = np.array([track.size for track in tracks])
+    ways = np.abs(centers[:, None] - middles) / np.maximum(sizes[:, None], own)
+    face, person = near = np.nonzero(ways**2 <= np.maximum(_FARTHEST**2 * variance, _NEAR**2))
+    gone = np.minimum(time - np.array([track.seen for track in tracks]), MEMORY)
+    growth = np.log(sizes[face] / own[person]) / (_SIZE_ERROR + _GROWTH * gone[person])
+    places = np.minimum(ways[near] ** 2 / variance[person], _FARTHEST**2) / 2 + np.log(variance[person])
+    costs[near] = places + growth**2 / 2 + _unlike(seen, tracks, face, person)
+    return costs
 
 
-def _alike(one: Looks, other: Looks) -> float:
-    """Correlation of two looks, -1..1."""
+def _unlike(seen: Sequence[_Sighting], tracks: Sequence[_Track], face: Indices, person: Indices) -> Floats:
+    """The cost of different appearances of pairs of faces and persons (n,); 0 where one of the two has none."""
+    costs = np.zeros(len(face))
+    appearances = [
+        (seen[i].appearance, tracks[j].appearance) for i, j in zip(face.tolist(), person.tolist(), strict=True)
+    ]
+    known = [n for n, (one, other) in enumerate(appearances) if one is not None and other is not None]
+    if known:
+        one, other = (np.array([appearances[n][side] for n in known], np.float32) for side in (0, 1))
+        # No matrix product: its threads take longer than they save, and its last digits depend on the processor.
+        product, *squares = (np.einsum("nk,nk->n", *pair) for pair in ((one, other), (one, one), (other, other)))
+        alike = product / (np.sqrt(squares[0] * squares[1]) + 1e-6)
+        costs[known] = np.minimum(((1 - alike) / _LOOK_ERROR) ** 2 / 2, _LOOK_MOST)
+    return costs
+
+
+def _alone(faces: Sequence[Face]) -> list[bool]:
+    """Whether each face overlaps no other: the appearance of overlapping faces would mix both."""
+    if len(faces) < 2:
+        return [True] * len(faces)
+    corners = np.array([(f.box.x, f.box.y, f.box.x + f.box.width, f.box.y + f.box.height) for f in faces])
+    low, high = corners[:, None, :2], corners[:, None, 2:]
+    overlaps = ((low < corners[:, 2:]) & (corners[:, :2] < high)).all(axis=2)
+    return (overlaps.sum(axis=1) == 1).tolist()  # each overlaps with itself
+
+
+def _centered(appearance: Appearance) -> Appearance:
+    return appearance - appearance.mean()
+
+
+def _alike(one: Appearance, other: Appearance) -> float:
+    """Correlation of two appearances, -1..1."""
     return float(one @ other) / (sqrt(one @ one) * sqrt(other @ other) + 1e-6)

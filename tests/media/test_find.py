@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from fermedia.errors import UsageError
-from fermedia.media.find import find_items
+from fermedia.media.find import find as sources
+from fermedia.media.find import find_items, refused
+from fermedia.media.keys import named
 from fermedia.types import MediaItem
 from tests.systems import needs_any_name, needs_links, needs_permissions
 
@@ -115,8 +119,19 @@ def test_nothing_inside_the_output_folder_is_an_input(tmp_path: Path) -> None:
     assert find(tmp_path, exclude=out) == ["a.mp4", "out 2/b.mp4"]
     with pytest.raises(UsageError, match=r"items lies inside the output folder; give another --out"):
         find(out / "items", exclude=out)
-    with pytest.raises(UsageError, match="no video or picture found"):
-        find(out, exclude=out)
+    with pytest.raises(UsageError, match=r"out is the output folder too; give another --out$"):
+        find(out / ".." / "out", exclude=out)
+
+
+def test_other_results_among_the_inputs_are_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "a.mp4", "day/results/items/a.mp4/annotated.mp4", "day/results/ledger.jsonl", "items/b.mp4")
+    assert find(tmp_path) == ["a.mp4", "items/b.mp4"]
+    assert "left out: 1 of the files and folders there (results of fermedia: day/results)" in caplog.text
+    caplog.clear()
+    assert find(tmp_path, exclude=tmp_path / "day/results") == ["a.mp4", "items/b.mp4"]
+    assert caplog.text == ""
+    video = tmp_path / "day/results/items/a.mp4/annotated.mp4"
+    assert find(video) == ["annotated.mp4"]  # who names it means it
 
 
 def test_colliding_inputs_get_their_folders_names(tmp_path: Path) -> None:
@@ -144,6 +159,19 @@ def test_collisions_within_an_input_are_numbered(tmp_path: Path) -> None:
         )
 
 
+def test_what_is_known_keeps_its_key_and_nobody_else_gets_it(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4", "photos/c.mp4", "d.mp4/e.mp4", "f/g.mp4")
+    found = sources([tmp_path])
+    names = [item.below.as_posix() for item in found]
+    given = {names.index("b.mp4"): "a.mp4", names.index("f/g.mp4"): "f"}
+    taken = {"photos": str(tmp_path), "D.mp4": str(tmp_path / "D.mp4"), "photos~2": "/elsewhere", "h": "/h"}
+    items = dict(zip(names, map(str, (item.key for item in named(found, given, taken))), strict=True))
+    assert (items["b.mp4"], items["f/g.mp4"]) == ("a.mp4", "f")
+    assert items["a.mp4"] == "a~2.mp4"
+    assert items["d.mp4/e.mp4"] == "d~2.mp4/e.mp4"
+    assert items["photos/c.mp4"] == "photos~3/c.mp4"
+
+
 def test_keys_do_not_depend_on_the_order_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "1.jpg", "photos/a.mp4", "photos/A.mp4", "b.mp4", "B.mp4", "photos~2/c.mp4")
     first = find(tmp_path)
@@ -160,9 +188,9 @@ def test_odd_names(tmp_path: Path) -> None:
 
 
 def test_gifs_are_videos_if_they_move(tmp_path: Path) -> None:
-    pictures = [Image.new("L", (8, 8), n) for n in (0, 255)]
-    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:])
-    pictures[0].save(tmp_path / "still.gif")
+    images = [Image.new("L", (8, 8), n) for n in (0, 255)]
+    images[0].save(tmp_path / "moving.gif", save_all=True, append_images=images[1:])
+    images[0].save(tmp_path / "still.gif")
     touch(tmp_path, "broken.gif")
     assert [(item.kind, str(item.key)) for item in find_items([tmp_path], None)] == [
         ("video", "broken.gif"),
@@ -172,9 +200,9 @@ def test_gifs_are_videos_if_they_move(tmp_path: Path) -> None:
 
 
 def test_a_file_given_by_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
-    Image.new("L", (8, 8)).save(tmp_path / "picture", format="PNG")
+    Image.new("L", (8, 8)).save(tmp_path / "image", format="PNG")
     touch(tmp_path, "clip.dat", ".hidden.mp4")
-    items = find_items([tmp_path / "picture", tmp_path / "clip.dat", tmp_path / ".hidden.mp4"], None)
+    items = find_items([tmp_path / "image", tmp_path / "clip.dat", tmp_path / ".hidden.mp4"], None)
     assert [(item.kind, str(item.key)) for item in items] == [
         ("photos", "photos"),
         ("video", "clip.dat"),
@@ -202,7 +230,7 @@ def sequences(*inputs: Path) -> list[tuple[str, str, list[str]]]:
     return [(item.kind, str(item.key), [file.name for file in item.files]) for item in items]
 
 
-def test_numbered_pictures_are_a_film_if_asked_for(tmp_path: Path) -> None:
+def test_numbered_images_are_a_video_if_asked_for(tmp_path: Path) -> None:
     touch(tmp_path, *(f"take/frame_{n:04d}.png" for n in (12, 9, 10, 8)), "take/a.mp4", "take/slate.png", "take/7.png")
     assert [(item.kind, item.numbers) for item in find_items([tmp_path], None)] == [("photos", ()), ("video", ())]
     sequence, photos, video = find_items([tmp_path], None, sequences=True)
@@ -247,7 +275,7 @@ def test_of_equal_sequences_the_last_number_runs(tmp_path: Path) -> None:
     ]
 
 
-def test_two_pictures_of_one_number(tmp_path: Path) -> None:
+def test_two_images_of_one_number(tmp_path: Path) -> None:
     touch(tmp_path, "a1.png", "a01.png", "a2.png", "A1.png")
     assert sequences(tmp_path) == [
         ("sequence", "a%d.png", ["a01.png", "a2.png"]),
@@ -264,15 +292,22 @@ def test_sequences_of_files_and_of_several_folders(tmp_path: Path) -> None:
     assert find(tmp_path / "x", sequences=True) == ["f%d~2.png", "f%d.png/1.mp4"]
 
 
-def test_fifty_thousand_pictures_are_found_without_being_asked_about_one_by_one(
+def test_fifty_thousand_images_are_found_without_being_asked_about_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "many"
     touch(folder, *(f"f{n}.png" for n in range(2_000)))
-    asked = []
+    asked: list[object] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(*arguments: Any, **options: Any) -> Any:
+            asked.append(arguments)
+            return function(*arguments, **options)
+
+        return ask
+
     for name in ("stat", "lstat", "readlink"):
-        function = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, f=function, **k: (asked.append(a), f(*a, **k))[1])
+        monkeypatch.setattr(os, name, noted(getattr(os, name)))
     assert len(find_items([folder], None, sequences=True)[0].files) == 2_000
     assert len(asked) < 100
 
@@ -283,16 +318,34 @@ def test_wrong_inputs(tmp_path: Path) -> None:
         find(tmp_path / "a.mp4", tmp_path / "none\n.mp4")
     assert str(caught.value) == f"{tmp_path}/none\\n.mp4: no such file or folder"
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"^no video or picture found in .*empty$"):
+    with pytest.raises(UsageError, match=r"^no video or image found in .*empty$"):
         find(tmp_path / "empty")
     assert find(tmp_path / "empty", tmp_path / "a.mp4") == ["a.mp4"]
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_folder_that_cannot_be_read_is_an_item_without_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: bool
+) -> None:
+    touch(tmp_path, "a.mp4", "lost/b.mp4", "z/c.mp4")
+    first = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if Path(path).name == "lost":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return first(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = [(str(item.key), item.kind, len(item.files)) for item in find_items([tmp_path], sequences=sequences)]
+    assert found == [("a.mp4", "video", 1), ("lost", "folder", 0), ("z/c.mp4", "video", 1)]
+    assert str(refused(tmp_path / "lost")) == f"lost: the folder cannot be read ({os.strerror(errno.EIO)})"
+    assert str(refused(tmp_path / "z")).endswith("(it can be now; give the command again)")
+
+
 @needs_permissions
-def test_locked_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_locked_folders(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "locked/b.mp4")
     (tmp_path / "locked").chmod(0)
-    assert find(tmp_path) == ["a.mp4"]
-    assert "locked: the folder cannot be read" in caplog.text
+    assert [(str(item.key), item.kind) for item in find_items([tmp_path])] == [("a.mp4", "video"), ("locked", "folder")]
     with pytest.raises(UsageError, match="locked: the folder cannot be read"):
         find(tmp_path / "locked")

@@ -13,16 +13,17 @@ from PIL import Image, TiffImagePlugin
 
 from fermedia.errors import MediaError
 from fermedia.media import hdr
-from fermedia.media.photos import further_pictures, read_photo
-from tests.films import astronaut
+from fermedia.media.images import further_images
+from fermedia.media.photos import read_photo
+from tests.videos import astronaut
 
 #: Linear RGB of BT.709 to BT.2020 (ITU-R BT.2087-0).
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 
 
-def in_pq(picture: np.ndarray) -> np.ndarray:
-    """A picture of standard range as a phone stores it in PQ: white at 203 cd/m2, in 16 bits."""
-    light = (picture / 255.0) ** 2.4 @ TO_2020.T * 203
+def in_pq(image: np.ndarray) -> np.ndarray:
+    """An image of standard range as a phone stores it in PQ: white at 203 cd/m2, in 16 bits."""
+    light = (image / 255.0) ** 2.4 @ TO_2020.T * 203
     return np.round(hdr.light_to_pq(np.clip(light, 0, None)) * 65535).astype(np.uint16)
 
 
@@ -108,18 +109,18 @@ def test_deep_grey_is_stretched_by_its_declared_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tags", [{254: 1, 50706: b"\x01\x04\x00\x00"}, {254: 1}, {50706: b"\x01\x04\x00\x00", 262: 34892}]
 )
-def test_a_raw_picture_is_never_read_as_its_thumbnail(tmp_path: Path, tags: dict[int, object]) -> None:
+def test_a_raw_image_is_never_read_as_its_thumbnail(tmp_path: Path, tags: dict[int, object]) -> None:
     written = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, value in tags.items():
         written[tag] = value
         written.tagtype[tag] = 1 if isinstance(value, bytes) else 4
     path = tmp_path / "a.dng"
     Image.fromarray(astronaut()).resize((160, 120)).save(path, "TIFF", tiffinfo=written)
-    with pytest.raises(MediaError, match=r"raw picture|not a picture"):
+    with pytest.raises(MediaError, match=r"raw image|not an image"):
         read_photo(path)
 
 
-def test_a_dng_that_holds_a_picture_is_read(tmp_path: Path) -> None:
+def test_a_dng_that_holds_a_image_is_read(tmp_path: Path) -> None:
     written = TiffImagePlugin.ImageFileDirectory_v2()
     written[50706] = b"\x01\x04\x00\x00"
     written.tagtype[50706] = 1
@@ -133,15 +134,15 @@ def test_pages_and_animations_are_counted(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     pages = [Image.fromarray(np.roll(astronaut(), n * 40, axis=1)).resize((64, 64)) for n in range(3)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
-    assert further_pictures(path) == 2
+    assert further_images(path) == 2
     pages[0].save(path)
-    assert further_pictures(path) == 0
+    assert further_images(path) == 0
 
 
 def test_a_strip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("L", (1, 1_100_000)).save(path)
-    with pytest.raises(MediaError, match="a strip, no picture"):
+    with pytest.raises(MediaError, match="too long and narrow for an image"):
         read_photo(path)
 
 

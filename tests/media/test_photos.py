@@ -9,19 +9,23 @@ import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from fermedia.errors import MediaError
-from fermedia.media.photos import MAX_PIXELS, open_image, pixels, read_photo
-from tests.films import background, paint_number, read_number
+from fermedia.media import photos
+from fermedia.media.images import open_image, pixels
+from fermedia.media.photos import MAX_PIXELS, read_photo
 from tests.systems import needs_permissions, needs_proc
+from tests.videos import background, paint_number, read_number
 
 UPRIGHT = paint_number(background((160, 120)), 1234)
 RAMP = np.linspace(0, 65535, 160 * 120).reshape(120, 160).astype(np.uint16)
@@ -31,19 +35,19 @@ pillow_heif.register_heif_opener()  # so that the tests can save such files
 
 
 def rgb(path: Path) -> np.ndarray:
-    picture = read_photo(path)
-    array = picture.rgb()
-    assert array.shape == (picture.height, picture.width, 3)
+    image = read_photo(path)
+    array = image.rgb()
+    assert array.shape == (image.height, image.width, 3)
     assert array.dtype == np.uint8
     assert array.flags.c_contiguous
-    assert picture.gray().shape == array.shape[:2]
+    assert image.gray().shape == array.shape[:2]
     return array
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif", ".heic"])
 def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None:
-    # The stored picture, from which a viewer has to come back to the upright one.
+    # The stored image, from which a viewer has to come back to the upright one.
     stored = {
         1: UPRIGHT,
         2: UPRIGHT[:, ::-1],
@@ -78,16 +82,16 @@ def test_heic_of_ten_bits_with_alpha_and_without_its_suffix(tmp_path: Path) -> N
     alpha[60:] = 0
     path = tmp_path / "sticker"
     Image.fromarray(np.dstack([UPRIGHT, alpha])).save(path, format="HEIF", quality=95)
-    picture = rgb(path)
-    assert read_number(picture) == 1234
-    assert (picture[64:] == 255).all()
+    image = rgb(path)
+    assert read_number(image) == 1234
+    assert (image[64:] == 255).all()
 
 
-def test_heic_s_main_picture(tmp_path: Path) -> None:
-    """A burst: the main picture is not the first."""
+def test_heic_s_main_image(tmp_path: Path) -> None:
+    """A burst: the main image is not the first."""
     path = tmp_path / "burst.heic"
-    pictures = [Image.fromarray(paint_number(UPRIGHT, n)) for n in (7, 8, 9)]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], primary_index=1)
+    images = [Image.fromarray(paint_number(UPRIGHT, n)) for n in (7, 8, 9)]
+    images[0].save(path, save_all=True, append_images=images[1:], primary_index=1)
     assert read_number(rgb(path)) == 8
 
 
@@ -108,7 +112,7 @@ def test_photos_of_other_kinds_load_no_heif_library(tmp_path: Path) -> None:
 def test_modes(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("photo.tif" if mode in ("YCbCr", "LAB", "CMYK") else "photo.png")
     # Pillow before 13 cannot read the uncompressed YCbCr that it writes.
-    more = {"compression": "jpeg", "quality": 95} if mode == "YCbCr" else {}
+    more: dict[str, Any] = {"compression": "jpeg", "quality": 95} if mode == "YCbCr" else {}
     Image.fromarray(UPRIGHT).convert("RGB" if mode == "LAB" else mode).save(path, **more)
     assert read_number(rgb(path)) == 1234
     if mode in ("P", "RGB", "CMYK", "RGBA"):
@@ -128,13 +132,13 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     alpha[60:90] = 128
     path = tmp_path / "photo.png"
     Image.fromarray(np.dstack([UPRIGHT, alpha])).save(path)
-    picture = rgb(path)
-    assert (picture[:60] == UPRIGHT[:60]).all()
-    assert (picture[90:] == 255).all()
-    assert np.abs(picture[60:90] - (UPRIGHT[60:90] / 2 + 127.5)).max() < 2
+    image = rgb(path)
+    assert (image[:60] == UPRIGHT[:60]).all()
+    assert (image[90:] == 255).all()
+    assert np.abs(image[60:90] - (UPRIGHT[60:90] / 2 + 127.5)).max() < 2
     palette = tmp_path / "palette.gif"
-    image = Image.fromarray(UPRIGHT).convert("P")
-    image.save(palette, transparency=image.getpixel((150, 110)))
+    paletted = Image.fromarray(UPRIGHT).convert("P")
+    paletted.save(palette, transparency=paletted.getpixel((150, 110)))
     assert (rgb(palette)[110, 150] == 255).all()
 
 
@@ -168,7 +172,7 @@ def test_deep_grey_of_other_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, -1])
-def test_deep_grey_is_stretched_by_the_whole_picture(tmp_path: Path, step: int) -> None:
+def test_deep_grey_is_stretched_by_the_whole_image(tmp_path: Path, step: int) -> None:
     values = np.linspace(-70_000, 500_000, 1_500 * 1_000).reshape(1_500, 1_000)[::step]
     Image.fromarray(values.astype(np.int32)).save(tmp_path / "photo.tif")
     gray = read_photo(tmp_path / "photo.tif").gray()
@@ -229,8 +233,8 @@ def of_primaries(primaries: np.ndarray, power: float, name: bytes = b"test") -> 
     return profile(b"RGB ", name, colours | {key: gamma(power) for key in (b"rTRC", b"gTRC", b"bTRC")})
 
 
-def as_srgb(picture: np.ndarray, primaries: np.ndarray, power: float) -> np.ndarray:
-    linear = (picture / 255) ** power @ primaries @ np.linalg.inv(SRGB)
+def as_srgb(image: np.ndarray, primaries: np.ndarray, power: float) -> np.ndarray:
+    linear = (image / 255) ** power @ primaries @ np.linalg.inv(SRGB)
     linear = linear.clip(0, 1)
     return 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
@@ -244,7 +248,7 @@ def test_colours_of_a_profile_become_srgb(tmp_path: Path, suffix: str) -> None:
     assert np.abs(rgb(path) - expected).mean() < 2.5
 
 
-def test_profiles_of_transparent_palette_grey_and_cmyk_pictures(tmp_path: Path) -> None:
+def test_profiles_of_transparent_palette_grey_and_cmyk_images(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     wide = of_primaries(DISPLAY_P3, 2.2)
     alpha = np.full((120, 160), 255, np.uint8)
@@ -283,19 +287,53 @@ def test_profiles_that_say_srgb_or_nothing_change_no_pixel(tmp_path: Path) -> No
         assert (rgb(path) == UPRIGHT).all()
 
 
-def test_the_first_picture_of_an_animation(tmp_path: Path) -> None:
-    pictures = [Image.fromarray(paint_number(UPRIGHT, n)) for n in (7, 8, 9)]
+def test_the_first_image_of_an_animation(tmp_path: Path) -> None:
+    images = [Image.fromarray(paint_number(UPRIGHT, n)) for n in (7, 8, 9)]
     for suffix in (".webp", ".png", ".tif", ".avif"):
-        pictures[0].save(tmp_path / f"photo{suffix}", save_all=True, append_images=pictures[1:])
+        images[0].save(tmp_path / f"photo{suffix}", save_all=True, append_images=images[1:])
         assert read_number(rgb(tmp_path / f"photo{suffix}")) == 7
 
 
 @pytest.mark.parametrize("exif", [b"II*\0\x08\0\0\0\xff\xff\x12\x01\x03", b"no EXIF at all"])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path, suffix: str, exif: bytes) -> None:
+def test_damaged_exif_does_not_cost_the_image(tmp_path: Path, suffix: str, exif: bytes) -> None:
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(UPRIGHT).save(path, exif=b"Exif\0\0" + exif, quality=95)
     assert read_number(rgb(path)) == 1234
+
+
+def test_a_fault_of_ours_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise TypeError("ours")
+
+    Image.fromarray(UPRIGHT).save(tmp_path / "photo.png")
+    for name in ("_refuse", "_upright_rgb", "_conversion", "_high_range"):
+        with monkeypatch.context() as patch:
+            patch.setattr(photos, name, fault)
+            with pytest.raises(TypeError, match="ours"):
+                read_photo(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize("tag", [254, 262, 281, 34675, 50706])
+@pytest.mark.parametrize("kind", [2, 3, 5, 12])
+def test_tags_of_another_kind_than_they_should_be_do_not_cost_the_image(tmp_path: Path, tag: int, kind: int) -> None:
+    """A text, numbers, fractions, floats where a profile or a number is expected."""
+    path = tmp_path / "photo.tif"
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[tag] = kind
+    tags[tag] = "x" if kind == 2 else (0, 0)
+    with warnings.catch_warnings(action="ignore"):  # Pillow's, of what it is to write
+        Image.fromarray(UPRIGHT).save(path, tiffinfo=tags)
+    with suppress(MediaError):  # a raw image, or one Pillow does not open
+        assert read_number(rgb(path)) == 1234
+
+
+def test_pixels_that_pillow_does_not_convert_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(UPRIGHT).save(tmp_path / "photo.png")
+    odd = Image.new("La", (8, 8))
+    monkeypatch.setattr(photos, "_loaded", lambda *_: odd)
+    with pytest.raises(MediaError, match=r"^photo\.png: its colours cannot be read \(conversion from La"):
+        read_photo(tmp_path / "photo.png")
 
 
 @needs_proc
@@ -310,11 +348,11 @@ import sys
 import warnings
 from pathlib import Path
 from fermedia.media.photos import read_photo
-from fermedia.outputs.photos import PhotoWriter
+from fermedia.render.photos import PhotoWriter
 from fermedia.types import Frame
-picture = read_photo(Path(sys.argv[1]))
-assert picture.gray().shape == picture.rgb().shape[:2] == (12_000, 8_400)
-PhotoWriter(Path(sys.argv[1]).parent / "annotated").write(Frame(0, None, picture, name="large.jpg"), [])
+image = read_photo(Path(sys.argv[1]))
+assert image.gray().shape == image.rgb().shape[:2] == (12_000, 8_400)
+PhotoWriter(Path(sys.argv[1]).parent / "annotated").write(Frame(0, None, image, name="large.jpg"), [])
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -335,7 +373,7 @@ def test_bombs_are_refused_by_their_header(tmp_path: Path, monkeypatch: pytest.M
         )
     assert MAX_PIXELS == 250_000_000
     bomb.write_bytes(png_header(25_000, 10_000))
-    with pytest.raises(MediaError, match=r"^bomb\.png: the picture is damaged \("):
+    with pytest.raises(MediaError, match=r"^bomb\.png: the image is damaged \("):
         read_photo(bomb)
     assert Image.MAX_IMAGE_PIXELS == 12_345
 
@@ -349,17 +387,17 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
-def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jpg"
     Image.fromarray(UPRIGHT).save(whole)
     heic = BytesIO()
     Image.fromarray(UPRIGHT).save(heic, "HEIF")
     cases = {
         "empty.jpg": (b"", "empty.jpg: the file is empty"),
-        "text.jpg": (b"Dear diary", "text.jpg: not a picture that can be read"),
-        "phone.heic": (b"\0\0\0\x18ftypheic", "phone.heic: the picture is damaged ("),
-        "cut.heic": (heic.getvalue()[:-20], "cut.heic: the picture is damaged ("),
-        "cut.jpg": (whole.read_bytes()[:900], "cut.jpg: the picture is damaged ("),
+        "text.jpg": (b"Dear diary", "text.jpg: not an image that can be read"),
+        "phone.heic": (b"\0\0\0\x18ftypheic", "phone.heic: the image is damaged ("),
+        "cut.heic": (heic.getvalue()[:-20], "cut.heic: the image is damaged ("),
+        "cut.jpg": (whole.read_bytes()[:900], "cut.jpg: the image is damaged ("),
         "li\nne.png": (b"", "li\\nne.png: the file is empty"),
     }
     for name, (content, message) in cases.items():
@@ -373,7 +411,7 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".tif", ".webp", ".bmp", ".avif", ".heic", ".ppm"])
-def test_garbage_in_a_picture_is_a_media_error_or_a_picture(tmp_path: Path, suffix: str) -> None:
+def test_garbage_in_a_image_is_a_media_error_or_a_image(tmp_path: Path, suffix: str) -> None:
     """Whatever bytes are spoilt, nothing but a MediaError comes out."""
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(UPRIGHT).save(path)
@@ -417,6 +455,6 @@ def test_photos_are_read_by_several_threads_without_changing_pillow(tmp_path: Pa
     assert warnings.filters == filters
 
 
-def test_pixels_of_what_is_no_picture(tmp_path: Path) -> None:
+def test_pixels_of_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "no.jpg").write_text("no")
     assert pixels(tmp_path / "no.jpg") == pixels(tmp_path / "gone.jpg") == 0

@@ -1,4 +1,4 @@
-"""A film read in parts gives the very frames and times of the film read in one go, or says that it cannot."""
+"""A video read in parts gives the very frames and times of the video read in one go, or says that it cannot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fermedia.media.spans import SeamError, SpanReader
 from fermedia.media.video import VideoReader
 from fermedia.options import Sampling
 from fermedia.types import Frame
-from tests.films import numbered, write_film
+from tests.videos import numbered, write_video
 
 
 def _uneven(count: int) -> list[Fraction]:
@@ -31,9 +31,9 @@ _H264: dict[str, Any] = {"options": {"g": "12", "bf": "3"}}
 _OPEN: dict[str, Any] = {"options": {"g": "12", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}}
 _HEVC: dict[str, Any] = {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=12:open-gop=1"}}
 
-FILMS: dict[str, dict[str, Any]] = {
+VIDEOS: dict[str, dict[str, Any]] = {
     "b-frames.mp4": _H264,
-    "sound first.mp4": _H264 | {"start": Fraction(1, 3), "audio": "aac"},
+    "audio first.mp4": _H264 | {"start": Fraction(1, 3), "audio": "aac"},
     "open.mp4": _OPEN,
     "open.mkv": _OPEN,
     "uneven.mp4": _H264 | {"times": _uneven(60)},
@@ -50,7 +50,7 @@ FILMS: dict[str, dict[str, Any]] = {
 
 
 def about(frame: Frame) -> tuple[Any, ...]:
-    pixels = frame.picture.frame.to_ndarray()  # type: ignore[attr-defined]
+    pixels = frame.image.frame.to_ndarray()  # type: ignore[attr-defined]
     return frame.index, frame.time, frame.duration, frame.sampled, hashlib.sha1(pixels.tobytes()).hexdigest()
 
 
@@ -60,14 +60,14 @@ def whole(path: Path, sampling: Sampling) -> list[tuple[Any, ...]]:
 
 
 def in_parts(path: Path, sampling: Sampling) -> tuple[list[tuple[Any, ...]], int]:
-    """All frames, read in parts of two groups of pictures, and how many parts there were. Backwards, for good measure:
+    """All frames, read in parts of two groups of images, and how many parts there were. Backwards, for good measure:
     no part may know of another."""
     with SpanReader(path) as reader:
         index = reader.index()
         numbers, sampled = reader.chosen(index, sampling)
     keys = [number for _, _, number in index.keys if numbers.start < number < numbers.stop]
     edges = [numbers.start, *keys[1::2], numbers.stop]
-    found = []
+    found: list[tuple[Any, ...]] = []
     for begin, end in reversed(list(pairwise(edges))):
         with SpanReader(path) as reader:
             wanted = sampled[begin - numbers.start : end - numbers.start]
@@ -75,55 +75,55 @@ def in_parts(path: Path, sampling: Sampling) -> tuple[list[tuple[Any, ...]], int
     return found, len(edges) - 1
 
 
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", VIDEOS)
 def test_parts_are_the_whole(tmp_path: Path, name: str) -> None:
-    film = write_film(tmp_path / name, numbered(60, (160, 120)), **FILMS[name])
-    found, parts = in_parts(film, Sampling())
+    video = write_video(tmp_path / name, numbered(60, (160, 120)), **VIDEOS[name])
+    found, parts = in_parts(video, Sampling())
     assert parts >= 3
-    assert found == whole(film, Sampling())
+    assert found == whole(video, Sampling())
 
 
 @pytest.mark.parametrize("sampling", [Sampling(every=7), Sampling(fps=4), Sampling(start=0.7, end=1.9, every=2)])
 def test_parts_sample_as_the_whole(tmp_path: Path, sampling: Sampling) -> None:
-    film = write_film(tmp_path / "a.mp4", numbered(60, (160, 120)), **_H264)
-    found, _ = in_parts(film, sampling)
-    assert found == whole(film, sampling)
+    video = write_video(tmp_path / "a.mp4", numbered(60, (160, 120)), **_H264)
+    found, _ = in_parts(video, sampling)
+    assert found == whole(video, sampling)
 
 
 @pytest.mark.parametrize("name", ["WolfgangLanger_Pexels.mp4", "single_face.mp4", "no_face.mp4"])
 def test_real_recordings(shared: Path, name: str) -> None:
-    film = shared / "media" / name
-    assert in_parts(film, Sampling())[0] == whole(film, Sampling())
+    video = shared / "media" / name
+    assert in_parts(video, Sampling())[0] == whole(video, Sampling())
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.avi", "a.flv"])
 def test_files_without_a_reliable_index_are_refused(tmp_path: Path, name: str) -> None:
-    film = write_film(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "a.avi" else "libx264")
-    with SpanReader(film) as reader, pytest.raises(SeamError, match="no reliable index"):
+    video = write_video(tmp_path / name, numbered(30, (160, 120)), codec="mpeg4" if name == "a.avi" else "libx264")
+    with SpanReader(video) as reader, pytest.raises(SeamError, match="no reliable index"):
         reader.index()
 
 
 def test_damage_is_refused(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "a.mp4", numbered(60, (160, 120)), **_H264)
-    content = bytearray(film.read_bytes())
+    video = write_video(tmp_path / "a.mp4", numbered(60, (160, 120)), **_H264)
+    content = bytearray(video.read_bytes())
     middle = content.index(b"mdat") + (len(content) - content.index(b"mdat")) // 2
     content[middle : middle + 300] = bytes(300)
-    film.write_bytes(content)
+    video.write_bytes(content)
     with pytest.raises(SeamError):
-        in_parts(film, Sampling())
+        in_parts(video, Sampling())
 
 
-def test_pictures_that_refresh_bit_by_bit_have_one_beginning(tmp_path: Path) -> None:
-    film = write_film(
+def test_images_that_refresh_bit_by_bit_have_one_beginning(tmp_path: Path) -> None:
+    video = write_video(
         tmp_path / "a.mp4", numbered(60, (160, 120)), options={"g": "12", "x264-params": "intra-refresh=1"}
     )
     with pytest.raises(SeamError):
-        in_parts(film, Sampling())
+        in_parts(video, Sampling())
 
 
 def test_a_reader_that_is_left_keeps_no_frame(tmp_path: Path) -> None:
     """Without the collection of garbage, which comes when it will: a decoder and its frames are many megabytes."""
-    path = write_film(tmp_path / "film.mp4", numbered(30), codec="libx264", **_H264)
+    path = write_video(tmp_path / "video.mp4", numbered(30), codec="libx264", **_H264)
     with SpanReader(path) as reader:
         index = reader.index()
     del reader

@@ -1,5 +1,7 @@
 """Figures against cases worked out by hand, and whole evaluations of the model that ships."""
 
+from __future__ import annotations
+
 import json
 import math
 import subprocess
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from fermedia.errors import DataError, ModelError, UsageError
@@ -29,7 +32,7 @@ from fermedia.vision.classify import Classifier
 from tests.fer import Made, agreeing_votes, draw_face, make_set, write_csv, write_folder, write_votes
 
 
-def answers(*pairs):
+def answers(*pairs: tuple[int, float]) -> NDArray[np.float32]:
     """Probabilities (n, 7) from (answer, confidence); the rest is spread evenly."""
     table = np.empty((len(pairs), 7), np.float32)
     for row, (answer, confidence) in zip(table, pairs, strict=True):
@@ -43,7 +46,7 @@ LABELS = np.array([0, 0, 0, 1, 3, 3, 3, 3])
 PROBABILITIES = answers((0, 0.9), (0, 0.9), (3, 0.5), (0, 0.5), (3, 0.9), (3, 0.9), (3, 0.5), (6, 0.5))
 
 
-def test_measure_by_hand():
+def test_measure_by_hand() -> None:
     result = measure(PROBABILITIES, LABELS)
     assert (result["n"], result["accuracy"]) == (8, 5 / 8)
     # Wilson's interval of 5 in 8, from its formula with z = 1.96.
@@ -77,7 +80,7 @@ def test_measure_by_hand():
     assert json.loads(json.dumps(result)) == result
 
 
-def test_reliability_bins():
+def test_reliability_bins() -> None:
     bins = reliability(PROBABILITIES, LABELS)
     assert len(bins) == 15
     assert [(b["n"], b["confidence"], b["accuracy"]) for b in bins if b["n"]] == [
@@ -89,7 +92,7 @@ def test_reliability_bins():
     assert (sure[-1]["n"], sure[-1]["accuracy"]) == (1, 1.0)
 
 
-def test_a_perfectly_calibrated_and_a_boasting_answer():
+def test_a_perfectly_calibrated_and_a_boasting_answer() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.3, 1, 20_000)
     labels = np.where(rng.random(20_000) < confidence, 2, 4)
@@ -98,7 +101,7 @@ def test_a_perfectly_calibrated_and_a_boasting_answer():
     assert boasting == pytest.approx(np.mean(np.minimum(1, confidence + 0.2) - confidence), abs=0.015)
 
 
-def drawn(n, sharpness, seed=0):
+def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Probabilities (n, 7) of a network whose logits are ``sharpness`` times too large, and labels of the true ones."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 1.5, (n, 7))
@@ -108,7 +111,7 @@ def drawn(n, sharpness, seed=0):
     return given.astype(np.float32), labels
 
 
-def test_temperature_and_its_inverse():
+def test_temperature_and_its_inverse() -> None:
     sharp, labels = drawn(4000, 2.5)
     assert fit_temperature(sharp, labels) == pytest.approx(2.5, rel=0.06)
     true, _ = drawn(4000, 1)
@@ -116,7 +119,7 @@ def test_temperature_and_its_inverse():
     assert with_temperature(true, 1) == pytest.approx(true, abs=1e-6)
 
 
-def test_the_cross_fitted_error_forgives_a_wrong_temperature_and_nothing_else():
+def test_the_cross_fitted_error_forgives_a_wrong_temperature_and_nothing_else() -> None:
     true, labels = drawn(4000, 1)
     sharp, _ = drawn(4000, 2.5)
     chance = ece_by_chance(true)
@@ -127,18 +130,20 @@ def test_the_cross_fitted_error_forgives_a_wrong_temperature_and_nothing_else():
     assert (result["ece_cross_fitted"], result["ece_by_chance"]) == (cross_fitted_ece(true, labels), chance)
     # Sure and unsure answers are right equally often: no temperature repairs that.
     mixed = answers(*[(0, 0.95), (0, 0.35)] * 500)
-    assert cross_fitted_ece(mixed, np.tile([0, 0, 1, 1], 250)) > 0.1
+    error = cross_fitted_ece(mixed, np.tile([0, 0, 1, 1], 250))
+    assert error is not None
+    assert error > 0.1
 
 
-def test_no_image_takes_part_in_its_own_temperature(monkeypatch):
+def test_no_image_takes_part_in_its_own_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every temperature is fitted on a half, and used on exactly the other one."""
-    fitted = []
+    fitted: list[set[float]] = []
 
-    def spy(probabilities, labels):
+    def spy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
         fitted.append(set(probabilities[:, 0].tolist()))
         return 1.0
 
-    def used(probabilities, temperature):
+    def used(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
         assert not fitted[-1] & set(probabilities[:, 0].tolist())
         assert len(fitted[-1]) + len(probabilities) == 301
         return probabilities
@@ -150,18 +155,18 @@ def test_no_image_takes_part_in_its_own_temperature(monkeypatch):
     assert len({frozenset(half) for half in fitted}) == 20
 
 
-def test_too_few_images_have_no_cross_fitted_error():
+def test_too_few_images_have_no_cross_fitted_error() -> None:
     assert cross_fitted_ece(*drawn(99, 1)) is None
     assert cross_fitted_ece(*drawn(100, 1)) is not None
 
 
-def test_the_error_of_chance_falls_with_the_number_of_images():
+def test_the_error_of_chance_falls_with_the_number_of_images() -> None:
     few, many = (ece_by_chance(drawn(n, 1)[0]) for n in (400, 6400))
     assert few == pytest.approx(4 * many, rel=0.15)  # with the square root
     assert measure(*drawn(6400, 1))["ece"] == pytest.approx(many, abs=0.008)
 
 
-def test_zero_probability_gives_a_finite_loss():
+def test_zero_probability_gives_a_finite_loss() -> None:
     sure_and_wrong = measure(answers((0, 1.0)), np.array([1]))
     assert sure_and_wrong["nll"] == pytest.approx(-math.log(1e-7))
 
@@ -170,12 +175,12 @@ SHIPPED = models_dir() / "emotion"
 
 
 @pytest.fixture(scope="module")
-def private(tmp_path_factory):
+def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up faces, PrivateTest alone."""
     return write_folder(tmp_path_factory.mktemp("data") / "d", make_set(train=0, public=0, private=3))
 
 
-def test_private_alone(private, tmp_path):
+def test_private_alone(private: Path, tmp_path: Path) -> None:
     result = evaluate(private, "private")
     write_report(result, json_file=tmp_path / "out.json", out=tmp_path / "plots")
     assert json.loads((tmp_path / "out.json").read_text()) == result
@@ -204,7 +209,7 @@ def test_private_alone(private, tmp_path):
     assert "(private 21)" in text
 
 
-def test_the_command_needs_the_base_install_alone(private, tmp_path):
+def test_the_command_needs_the_base_install_alone(private: Path, tmp_path: Path) -> None:
     """Where matplotlib is missing, too, it says what it left out."""
     code = (
         "import sys\n"
@@ -213,8 +218,8 @@ def test_the_command_needs_the_base_install_alone(private, tmp_path):
         "main()"
     )
     options = ["--split", "private", "--robustness", "--sample", "1"]
-    files = ["--json", tmp_path / "out.json", "--out", tmp_path / "plots"]
-    command = [sys.executable, "-c", code, "evaluate", private, *options, *files]
+    files = ["--json", str(tmp_path / "out.json"), "--out", str(tmp_path / "plots")]
+    command = [sys.executable, "-c", code, "evaluate", str(private), *options, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == (
         'fermedia: no plots: --out DIR needs packages that are not installed; run: pip install "fermedia[plots]"\n'
@@ -233,7 +238,7 @@ def test_nothing_of_the_confusion_is_cut_off(tmp_path: Path) -> None:
     assert (pixels[:, -3:] == 255).all()
 
 
-def test_repeats_of_training_images_are_left_out(tmp_path):
+def test_repeats_of_training_images_are_left_out(tmp_path: Path) -> None:
     made = make_set(train=2, public=2, private=2)
     twins = [Made("private", m.label, 5000 + m.number, m.pixels) for m in made if m.split == "train"][:5]
     data = write_csv(tmp_path / "fer2013.csv", made + twins)
@@ -249,7 +254,7 @@ def test_repeats_of_training_images_are_left_out(tmp_path):
     assert "every image stands in the training set" in format_report(train)
 
 
-def test_splits_and_what_is_there(tmp_path):
+def test_splits_and_what_is_there(tmp_path: Path) -> None:
     made = make_set(train=1, public=2, private=3)
     data = write_csv(tmp_path / "fer2013.csv", made)
     assert evaluate(data, "test")["splits"] == {"public": 14, "private": 21}
@@ -262,13 +267,13 @@ def test_splits_and_what_is_there(tmp_path):
         evaluate(part, "tset")
 
 
-def test_a_broken_training_image_does_not_stop_the_private_test(tmp_path):
+def test_a_broken_training_image_does_not_stop_the_private_test(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "d", make_set(train=1, public=0, private=1))
     next(folder.glob("train/fear/*")).write_bytes(b"")
     assert evaluate(folder, "private")["n"] == 7
 
 
-def test_model_folder_without_digests_says_so(private, tmp_path):
+def test_model_folder_without_digests_says_so(private: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for name in ("card.json", "model.tflite"):
@@ -287,7 +292,7 @@ def test_model_folder_without_digests_says_so(private, tmp_path):
         evaluate(private, "private", model=model)
 
 
-def test_ferplus(private, tmp_path):
+def test_ferplus(private: Path, tmp_path: Path) -> None:
     """A crowd that agrees with the labels on all but the angry (no majority) and the sad (neutral)."""
     made = make_set(train=0, public=0, private=3)
     votes = agreeing_votes(made)
@@ -313,7 +318,7 @@ def test_ferplus(private, tmp_path):
         assert (plain["n"], plain["labels"], plain["head"]) == (21, "fer2013", "ferplus")
 
 
-def test_evaluate_split_takes_loaded_images():
+def test_evaluate_split_takes_loaded_images() -> None:
     rng = np.random.default_rng(1)
     images = np.stack([draw_face(label, rng) for label in range(7)])
     split = Split("private", tuple("abcdefg"), images, np.arange(7))
@@ -321,7 +326,9 @@ def test_evaluate_split_takes_loaded_images():
     assert (result["n"], result["without_training_repeats"]["n"]) == (7, 5)
 
 
-def test_robustness_is_measured_where_asked_on_images_that_repeat_none(tmp_path, monkeypatch):
+def test_robustness_is_measured_where_asked_on_images_that_repeat_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trouble = robustness.Trouble("roll", "degrees", 0, (10,), robustness.TROUBLES[-1].apply)
     monkeypatch.setattr(robustness, "TROUBLES", (trouble,))
     made = make_set(train=1, public=4, private=0)
@@ -338,7 +345,7 @@ def test_robustness_is_measured_where_asked_on_images_that_repeat_none(tmp_path,
     assert train["robustness"]["n"] == 7
 
 
-def test_fer2013_speaks_unless_another_head_is_asked_for(private, tmp_path):
+def test_fer2013_speaks_unless_another_head_is_asked_for(private: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
     (model / "model.tflite").write_bytes((SHIPPED / "model.tflite").read_bytes())

@@ -1,7 +1,10 @@
 """What ``fermedia dataset`` finds and writes."""
 
+from __future__ import annotations
+
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +18,13 @@ from tests.fer import Made, make_set, write_csv, write_folder
 FILES = {"classes.csv", "classes.png", "samples.png", "faulty.csv", "blank.csv", "repeats.csv", "summary.json"}
 
 
-def rows_of(path):
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture
-def odd():
+def odd() -> list[Made]:
     """A set with one blank image, a repeat within train, one across splits, and one of those with another label."""
     made = make_set(train=3, public=2, private=0)
     first, second = made[0], made[3]
@@ -34,7 +37,7 @@ def odd():
     ]
 
 
-def test_csv(odd, tmp_path):
+def test_csv(odd: list[Made], tmp_path: Path) -> None:
     out = tmp_path / "out"
     summary = explore(write_csv(tmp_path / "fer2013.csv", odd), out)
     assert {p.name for p in out.iterdir()} == FILES
@@ -68,7 +71,7 @@ def test_csv(odd, tmp_path):
     assert "  images of public that stand in train too: 2" in text
 
 
-def test_works_on_what_is_there(tmp_path):
+def test_works_on_what_is_there(tmp_path: Path) -> None:
     """Faulty images, a missing class and a missing split are told, not refused."""
     made = [m for m in make_set(train=0, public=3, private=0) if EMOTIONS[m.label] != "fear"]
     folder = write_folder(tmp_path / "data", made)
@@ -88,12 +91,12 @@ def test_works_on_what_is_there(tmp_path):
         (f"test/angry/{files[1].name}", "is 32x40 pixels, not 48x48"),
     ]
     for file in folder.glob("test/*/*.jpg"):
-        file.write_text("no picture")
+        file.write_text("no image")
     with pytest.raises(DataError, match=r"none of its 18 images can be read; the first: test/angry/\S+ cannot be read"):
         explore(folder, tmp_path / "out")
 
 
-def test_pictures_are_the_same_each_time_and_show_the_faces(tmp_path):
+def test_images_are_the_same_each_time_and_show_the_faces(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "fer2013.csv", make_set(train=2, public=1, private=1))
     explore(data, tmp_path / "a")
     explore(data, tmp_path / "b")
@@ -104,20 +107,20 @@ def test_pictures_are_the_same_each_time_and_show_the_faces(tmp_path):
     assert (grey < 250).mean() > 0.2
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(tmp_path):
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "fer2013.csv", make_set(train=1, public=1, private=1))
     out = tmp_path / "out"
     out.mkdir()
     (out / "summary.json").write_text('{"mine": 1}')
     with pytest.raises(UsageError) as error:
         explore(data, out)
-    assert str(error.value) == f"{out} exists and holds other files; give --out a new folder"
+    assert str(error.value) == f"{out} exists and contains other files; give --out a new folder"
     assert [p.name for p in out.iterdir()] == ["summary.json"]
     explore(data, tmp_path / "own")
     explore(data, tmp_path / "own")  # its own results may be made again
 
 
-def test_the_real_data(shared, tmp_path):
+def test_the_real_data(shared: Path, tmp_path: Path) -> None:
     data = shared / "data" / "fer2013.zip"
     if not data.is_file():
         pytest.skip("FER-2013 is not here")

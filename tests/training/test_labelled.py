@@ -1,4 +1,4 @@
-"""Faces from folders of labelled pictures as people have them, and what is said of those that are left out."""
+"""Faces from folders of labelled images as people have them, and what is said of those that are left out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from PIL import Image
 
 from fermedia import Classifier, FaceDetector
 from fermedia.cli import cli
+from fermedia.commands.demo import PORTRAITS
 from fermedia.errors import DataError, UsageError
 from fermedia.media.photos import read_photo
-from fermedia.runs.demo import PORTRAITS
 from fermedia.training.evaluate import evaluate, format_report
 from fermedia.training.labelled import read_labelled
 from fermedia.types import EMOTIONS
 from fermedia.vision.framing import crop_face
 from tests.fer import draw_face, make_set, write_folder, write_zip
+from tests.videos import read_image
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -41,7 +42,7 @@ def crops(tmp_path: Path) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two photos, in one of which a smaller face stands beside the large one, and one that shows nobody."""
-    hopper, collins = (cv2.imread(str(PORTRAITS / f"{name}.jpg"))[:, :, ::-1] for name in ("hopper", "collins"))
+    hopper, collins = (read_image(PORTRAITS / f"{name}.jpg")[:, :, ::-1] for name in ("hopper", "collins"))
     small = cv2.resize(collins, (300, 300), interpolation=cv2.INTER_AREA)
     both = np.hstack([cv2.copyMakeBorder(small, 150, 150, 0, 0, cv2.BORDER_REPLICATE), hopper])
     save(tmp_path / "photos" / "neutral" / "two.png", both)
@@ -73,14 +74,14 @@ def test_what_is_left_out_is_counted_and_named(crops: Path, capsys: pytest.Captu
     whole = json.loads(json.dumps(evaluate(crops)))
     for folder in ("contempt", "contempt", "0"):
         save(crops / folder / f"{len(list(crops.rglob('*')))}.png", np.zeros((48, 48), np.uint8))
-    (crops / "SAD" / "2.jpg").write_bytes(b"no picture")
+    (crops / "SAD" / "2.jpg").write_bytes(b"no image")
     (crops / "SAD" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (crops / "SAD" / "notes.txt").write_text("of 1968")
     capsys.readouterr()
     assert cli(["evaluate", str(crops), "--json", str(tmp_path / "out.json")], standalone_mode=False) == 3
     assert capsys.readouterr().out.splitlines()[1] == (
-        "left out: unreadable 2 (SAD/2.jpg: not a picture that can be read, SAD/gone.jpg: no such file); "
-        "in folders of no class 3 (2 in contempt, 1 in 0); no pictures by their names 1 (SAD/notes.txt); "
+        "left out: unreadable 2 (SAD/2.jpg: not an image that can be read, SAD/gone.jpg: no such file); "
+        "in folders that are not classes 3 (2 in contempt, 1 in 0); not named as images 1 (SAD/notes.txt); "
         "there are none of disgust, fear, neutral"
     )
     result = json.loads((tmp_path / "out.json").read_text())
@@ -91,7 +92,7 @@ def test_what_is_left_out_is_counted_and_named(crops: Path, capsys: pytest.Captu
 
 
 def test_through_links(crops: Path, tmp_path: Path) -> None:
-    """To files and folders, also where all pictures lie in one place, and round in circles."""
+    """To files and folders, also where all images lie in one place, and round in circles."""
     linked = tmp_path / "linked"
     (linked / "surprise").mkdir(parents=True)
     (linked / "happy").symlink_to(crops / "Happiness")
@@ -116,22 +117,22 @@ def test_the_largest_face_of_a_photo_is_judged(photos: Path) -> None:
     labelled = read_labelled(photos)
     assert labelled.split.names == ("happy/one.png", "neutral/two.png")
     with FaceDetector() as detector:
-        for name, image in zip(("happy/one.png", "neutral/two.png"), labelled.split.images, strict=True):
-            picture = read_photo(photos / name)
-            found = detector.detect(picture)
+        for name, crop in zip(("happy/one.png", "neutral/two.png"), labelled.split.images, strict=True):
+            image = read_photo(photos / name)
+            found = detector.detect(image)
             assert len(found) == (2 if "two" in name else 1)
             largest = max(found, key=lambda face: face.box.width)
-            assert np.array_equal(image, crop_face(picture, largest, 48))
+            assert np.array_equal(crop, crop_face(image, largest, 48))
     assert [entry.member for entry in labelled.faceless] == ["happy/sea.png"]
     assert labelled.left_out() == (
-        "no face found in 1 of 3 pictures (1 happy); there are none of angry, disgust, fear, sad, surprise"
+        "no face found in 1 of 3 images (1 happy); there are none of angry, disgust, fear, sad, surprise"
     )
     result = evaluate(photos)
     assert (result["n"], result["pictures"]["searched"], result["labels"]) == (2, 3, "folders")
-    assert "faces  the largest of each of 3 pictures" in format_report(result)
+    assert "faces  the largest of each of 3 images" in format_report(result)
 
 
-def test_what_a_picture_is_taken_for(photos: Path, crops: Path) -> None:
+def test_what_a_image_is_taken_for(photos: Path, crops: Path) -> None:
     as_crops = read_labelled(photos, faces="crops")
     assert (len(as_crops.split), as_crops.searched) == (3, 0)
     one = read_photo(photos / "happy" / "one.png").gray()
@@ -141,7 +142,7 @@ def test_what_a_picture_is_taken_for(photos: Path, crops: Path) -> None:
     mixed = read_labelled(photos)
     assert (len(mixed.split), mixed.searched) == (3, 3)
     with pytest.raises(
-        DataError, match=r"no face that can be judged in 1 picture; if they are faces that were cut out, add"
+        DataError, match=r"no face that can be classified in 1 image; if they are faces that were cut out, add"
     ):
         read_labelled(only(photos, "happy/sea.png"))
     with pytest.raises(UsageError, match="faces must be one of auto, find, crops, got 'all'"):
@@ -167,23 +168,21 @@ def test_parts(crops: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no images of the split 'private'; it has train, public"):
         read_labelled(parted, "private")
     shutil.copytree(crops / "anger", parted / "anger")
-    with pytest.raises(DataError, match=r"no telling the split of anger/0\.png, as of others there; give --split all"):
+    with pytest.raises(DataError, match=r"the split of anger/0\.png and of others is unknown; give --split all"):
         read_labelled(parted)
     assert read_labelled(parted, "all").parts == {"train": 8, "public": 2, "all": 2}
 
 
 def test_nothing_to_judge(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"none does not exist; expected pictures in folders that are called by some of"
-    ):
+    with pytest.raises(DataError, match=r"none does not exist; expected images in folders that are called by some of"):
         read_labelled(tmp_path / "none")
     save(tmp_path / "data" / "contempt" / "1.png", np.zeros((48, 48), np.uint8))
-    with pytest.raises(DataError, match="data has no picture in a folder that is called by a class; expected"):
+    with pytest.raises(DataError, match="data has no image in a folder that is called by a class; expected"):
         read_labelled(tmp_path / "data")
     (tmp_path / "bad" / "fear").mkdir(parents=True)
     (tmp_path / "bad" / "fear" / "1.png").write_bytes(b"")
     with pytest.raises(
-        DataError, match=r"no face that can be judged in 1 picture; the first: fear/1.png the file is empty"
+        DataError, match=r"no face that can be classified in 1 image; the first: fear/1.png the file is empty"
     ):
         read_labelled(tmp_path / "bad")
 
@@ -199,8 +198,8 @@ def test_fer2013_itself_with_odd_ones(tmp_path: Path) -> None:
     assert (result["labels"], result["head"], result["n"]) == ("fer2013", "fer2013", 19)
     assert result["splits"] == {"public": 21}
     assert result["pictures"]["left_out"] == (
-        "no face found in 1 of 1 picture (1 angry); unreadable 1 (test/angry/PublicTest_1008.jpg: the file is empty); "
-        "in folders of no class 1 (1 in test/contempt)"
+        "no face found in 1 of 1 image (1 angry); unreadable 1 (test/angry/PublicTest_1008.jpg: the file is empty); "
+        "in folders that are not classes 1 (1 in test/contempt)"
     )
     packed = evaluate(write_zip(tmp_path / "fer.zip", made))
     assert (packed["n"], packed["pictures"]["left_out"]) == (21, "")

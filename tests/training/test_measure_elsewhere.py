@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,23 +13,17 @@ import pytest
 from PIL import Image
 
 from fermedia import Classifier
+from fermedia.commands.demo import PORTRAITS
 from fermedia.errors import DataError
-from fermedia.runs.demo import PORTRAITS
 from fermedia.types import EMOTIONS
+from tests.loading import SCRIPTS, load_script
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "measure_elsewhere.py"
+SCRIPT = SCRIPTS / "measure_elsewhere.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    if not SCRIPT.is_file():
-        pytest.skip("scripts/ is not installed")
-    spec = importlib.util.spec_from_file_location("measure_elsewhere", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("measure_elsewhere")
 
 
 def made(*rows: tuple[str, str, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +91,7 @@ def test_photos_through_the_whole_product(script: ModuleType, tmp_path: Path) ->
         assert (figures["recall"]["happy"]["n"], figures["recall"]["neutral"]["n"]) == (1, 2)
         assert figures["recall"]["neutral"]["share"] <= 0.5
         assert f"| `{head}` | {figures['five']['share']:.1%} (" in done.stdout
-    assert "Left out: no face found in 1 of 3 pictures (1 neutral); in folders of no class 1" in done.stdout
+    assert "Left out: no face found in 1 of 3 images (1 neutral); in folders that are not classes 1" in done.stdout
     failed = subprocess.run([sys.executable, SCRIPT, tmp_path / "none"], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("measure_elsewhere: ")

@@ -8,12 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fermedia.options import TrainOptions
 from fermedia.training import network
 from fermedia.training.dataset import Split
 from fermedia.training.export import SIZE, calibrated, write_litert
-from fermedia.training.memory import DOUBT, KEYS, WIDTH, remember
+from fermedia.training.memory import DOUBT, KEYS, WIDTH, Memory, remember
 
 HEADS = ["fer2013", "ferplus"]
 EVEN = dict.fromkeys(HEADS, np.ones(7))
@@ -31,15 +32,15 @@ def trained() -> keras.Model:
 
 
 def blots(count: int, seed: int) -> np.ndarray:
-    """Pictures (count, 48, 48) of blots, each another in size, brightness and contrast as well."""
+    """Images (count, 48, 48) of blots, each another in size, brightness and contrast as well."""
     rng = np.random.default_rng(seed)
-    pictures = []
+    images = []
     for _ in range(count):
         cells = int(rng.choice([2, 4, 6, 12, 24]))
         low, high = np.sort(rng.uniform(0, 255, 2))
         rough = rng.uniform(low, high, (cells, cells))
-        pictures.append(np.kron(rough, np.ones((48 // cells, 48 // cells))).astype(np.uint8))
-    return np.stack(pictures)
+        images.append(np.kron(rough, np.ones((48 // cells, 48 // cells))).astype(np.uint8))
+    return np.stack(images)
 
 
 def split(images: np.ndarray, labels: np.ndarray) -> Split:
@@ -52,11 +53,13 @@ def split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 @pytest.fixture(scope="module")
 def train() -> Split:
-    """120 pictures whose labels have nothing to do with what they show."""
+    """120 images whose labels have nothing to do with what they show."""
     return split(blots(120, 1), np.random.default_rng(2).integers(0, 7, 120))
 
 
-def answers(trained: keras.Model, memory, images: np.ndarray, temperature: float = 1.0) -> dict[str, np.ndarray]:
+def answers(
+    trained: keras.Model, memory: Memory | None, images: NDArray[np.uint8], temperature: float = 1.0
+) -> dict[str, NDArray[np.float32]]:
     model = calibrated(trained, EVEN, dict.fromkeys(HEADS, temperature), memory)
     return model.predict(images[..., None].astype(np.float32), verbose=0)
 
@@ -87,8 +90,8 @@ def test_the_correction_is_the_kernel_regression_of_the_residuals(trained: keras
         trained.input,
         [keras.layers.GlobalAveragePooling2D()(trained.get_layer(layer).output) for layer in KEYS],
     ).predict(others[..., None].astype(np.float32), verbose=0)
-    places = [f @ matrix + shift for f, (matrix, shift) in zip(features, memory.projections.values(), strict=True)]
-    places = np.hstack([p / np.linalg.norm(p, axis=1, keepdims=True) for p in places])
+    projected = [f @ matrix + shift for f, (matrix, shift) in zip(features, memory.projections.values(), strict=True)]
+    places = np.hstack([p / np.linalg.norm(p, axis=1, keepdims=True) for p in projected])
     assert places.shape == keys.keys.shape
     weights = np.exp((places @ memory.keys.T / len(KEYS) - 1) / WIDTH)
     shift = weights @ memory.values["fer2013"] / (weights.sum(1, keepdims=True) + DOUBT)
@@ -100,15 +103,15 @@ def test_the_correction_is_the_kernel_regression_of_the_residuals(trained: keras
     assert np.abs(shift).max() > 0.1  # there was something to see
 
 
-def test_a_picture_like_none_is_left_to_the_network(trained: keras.Model, train: Split) -> None:
-    memory, picture = remember(trained, train, 4), train.images[:1]
-    plain = answers(trained, None, picture)["fer2013"]
+def test_a_image_like_none_is_left_to_the_network(trained: keras.Model, train: Split) -> None:
+    memory, image = remember(trained, train, 4), train.images[:1]
+    plain = answers(trained, None, image)["fer2013"]
     cosines = memory.keys @ memory.keys[0] / len(KEYS)
     far = cosines < 0.5
     assert far.sum() > 20
     strangers = replace(memory, keys=memory.keys[far], values={h: v[far] for h, v in memory.values.items()})
-    np.testing.assert_allclose(answers(trained, strangers, picture)["fer2013"], plain, atol=1e-3)
-    assert np.abs(answers(trained, memory, picture)["fer2013"] - plain).max() > 0.3
+    np.testing.assert_allclose(answers(trained, strangers, image)["fer2013"], plain, atol=1e-3)
+    assert np.abs(answers(trained, memory, image)["fer2013"] - plain).max() > 0.3
 
 
 def test_features_that_are_all_the_same_do_no_harm(train: Split) -> None:

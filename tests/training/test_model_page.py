@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
@@ -18,21 +17,14 @@ from fermedia.training.dataset import Dataset, load
 from fermedia.types import EMOTIONS
 from fermedia.vision.classify import Classifier
 from tests.fer import Made, agreeing_votes, make_set, write_csv, write_votes
+from tests.loading import load_script
 
 SHIPPED = models_dir() / "emotion"
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "model_page.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    if not SCRIPT.is_file():
-        pytest.skip("scripts/ is not installed")
-    spec = importlib.util.spec_from_file_location("model_page", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("model_page")
 
 
 def test_the_shipped_page_is_of_the_shipped_model(script: ModuleType) -> None:
@@ -162,7 +154,7 @@ def test_one_command_writes_figures_plots_and_page(
     row = result["robustness"]["troubles"][1]["rows"][-1]
     assert f"| roll (degrees) | 30 | {row['accuracy']:.1%} | {100 * row['change']:+.1f} (" in page
     assert "n = 9, head `fer2013`" in page
-    pictures = {f"{kind}{head}.png" for kind in ("confusion", "reliability") for head in ("", "_ferplus")}
-    assert pictures | {"robustness.png"} <= {p.name for p in model.iterdir()}
+    images = {f"{kind}{head}.png" for kind in ("confusion", "reliability") for head in ("", "_ferplus")}
+    assert images | {"robustness.png"} <= {p.name for p in model.iterdir()}
     linked = {part.split(")")[0] for part in page.split("](")[1:]}
     assert linked <= {p.name for p in model.iterdir()}

@@ -1,11 +1,9 @@
-"""Distillation: the student is taught the teachers' answer to the very picture it is shown, and resumes exactly."""
+"""Distillation: the student is taught the teachers' answer to the very image it is shown, and resumes exactly."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +23,7 @@ from fermedia.training.fit import Trainer
 from fermedia.training.session import train_model
 from fermedia.training.teachers import ANSWERS, WEIGHTS, Committee, blend, load_teachers
 from tests.fer import agreeing_votes, make_set, write_folder, write_votes
+from tests.loading import load_script
 
 SMALL: dict[str, Any] = {"width": 0.125, "batch_size": 16, "crop": 40, "precision": "float32", "learning_rate": 0.05}
 STUDENT = SMALL | {"epochs": 3, "copies": 2, "mixup": 0.2}
@@ -94,14 +93,19 @@ def plain_networks(folders: list[Path]) -> list[Any]:
     return models
 
 
-def test_each_picture_is_taught_with_the_teachers_answer_to_it(
+def test_each_image_is_taught_with_the_teachers_answer_to_it(
     splits: tuple[Split, Split], pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committee = Committee(load_teachers(pair), tmp_path)
     made = trainer(*splits, committee, epochs=5, copies=2, mixup=0.4, distillation=1.0)
     shown: list[Any] = []
-    step = made._step
-    monkeypatch.setattr(made, "_step", lambda *batch: shown.append(batch) or step(*batch))
+    first = made._step
+
+    def step(*batch: Any) -> Any:
+        shown.append(batch)
+        return first(*batch)
+
+    monkeypatch.setattr(made, "_step", step)
     for _ in made.epochs():
         pass
     assert len(shown) == 5 * made.steps == 20
@@ -113,7 +117,7 @@ def test_each_picture_is_taught_with_the_teachers_answer_to_it(
             np.testing.assert_allclose(targets[head], expected, atol=2e-3)
             np.testing.assert_array_equal(weights[head], 1)  # also for images without votes
     epochs = [np.concatenate([batch[0] for batch in shown[i : i + 4]]) for i in range(0, 20, 4)]
-    # Two copies: the third epoch shows the first one's pictures again, but mirrored, and the fifth as they were.
+    # Two copies: the third epoch shows the first one's images again, but mirrored, and the fifth as they were.
     np.testing.assert_array_equal(epochs[0], epochs[2][:, :, ::-1])
     np.testing.assert_array_equal(epochs[0], epochs[4])
     assert np.abs(epochs[0] - epochs[1]).mean() > 3
@@ -202,7 +206,7 @@ def test_interrupted_while_the_teachers_answer_it_goes_on_exactly(
     pd.testing.assert_frame_equal(*histories)
 
 
-def test_answers_to_other_pictures_are_not_used(pair: list[Path], tmp_path: Path) -> None:
+def test_answers_to_other_images_are_not_used(pair: list[Path], tmp_path: Path) -> None:
     committee = Committee(load_teachers(pair), tmp_path)
     said = {"fer2013": np.full((2, 7), 1 / 7, np.float16)}
     committee.keep(3, "these", said)
@@ -215,18 +219,18 @@ def test_what_does_not_belong_together_is_refused(
     faces: Path, splits: tuple[Split, Split], student: Path, pair: list[Path], tmp_path: Path
 ) -> None:
     out = shutil.copytree(student, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"was begun with other teachers \((good|other), (good|other)\)"):
+    with pytest.raises(UsageError, match=r"was started with other teachers \((good|other), (good|other)\)"):
         train_model(faces, out, {}, teachers=pair[:1], resume=True)
-    with pytest.raises(ModelError, match=r"data: is no trained network, it has no weights\.npz"):
+    with pytest.raises(ModelError, match=r"data: is not a trained network, it has no weights\.npz"):
         cli(["train", str(faces), "--out", str(tmp_path / "new"), "--teacher", str(faces)], standalone_mode=False)
     assert not (tmp_path / "new").exists()
     # A checkpoint of before there were teachers.
     state = State.load(out / CHECKPOINT)
     del state.data["teachers"], state.options["copies"], state.options["distillation"]
     state.save(out / CHECKPOINT)
-    with pytest.raises(UsageError, match=r"was begun with other teachers \(none\)"):
+    with pytest.raises(UsageError, match=r"was started with other teachers \(none\)"):
         train_model(faces, out, {}, teachers=pair, resume=True)
-    with pytest.raises(UsageError, match="was begun without --copies 2"):
+    with pytest.raises(UsageError, match="was started without --copies 2"):
         train_model(faces, out, {"copies": 2}, resume=True)
     content = (pair[0] / WEIGHTS).read_bytes()
     (tmp_path / WEIGHTS).write_bytes(content[: len(content) // 2])
@@ -262,16 +266,16 @@ def test_the_quick_convolution_learns_as_keras_does(side: int) -> None:
 
     assert 8 * 8 <= fit.FEW_POSITIONS < 9 * 9  # so both ways are taken here
     rng = np.random.default_rng(side)
-    picture = tf.constant(rng.normal(size=(4, side, side + 1 if side < 8 else side, 6)), tf.float32)
-    taught = tf.constant(rng.normal(size=(*picture.shape[:3], 10)), tf.float32)
+    image = tf.constant(rng.normal(size=(4, side, side + 1 if side < 8 else side, 6)), tf.float32)
+    taught = tf.constant(rng.normal(size=(*image.shape[:3], 10)), tf.float32)
     gradients = []
     for kind in (keras.layers.Conv2D, fit.QuickConvolution):
         keras.utils.set_random_seed(1)
         layer = kind(10, 3, padding="same", use_bias=False)
         with tf.GradientTape() as tape:
-            tape.watch(picture)
-            loss = tf.reduce_sum(layer(picture) * taught)
-        gradients.append(tape.gradient(loss, [picture, layer.kernel.value]))
+            tape.watch(image)
+            loss = tf.reduce_sum(layer(image) * taught)
+        gradients.append(tape.gradient(loss, [image, layer.kernel.value]))
     for plain, quick in zip(*gradients, strict=True):
         assert np.abs(plain).max() > 1
         np.testing.assert_allclose(quick, plain, rtol=1e-4, atol=1e-4)
@@ -294,7 +298,7 @@ def test_a_training_can_begin_with_the_weights_of_another(
     assert state.options["width"] == SMALL["width"]
     card = json.loads((out / "card.json").read_text())
     assert card["dataset"]["start"] == {"path": str(good), "sha256": before.sha256}
-    with pytest.raises(UsageError, match=r"out was not begun with --start .*other; leave that out"):
+    with pytest.raises(UsageError, match=r"out was not started with --start .*other; leave that out"):
         train_model(faces, out, {}, start=other, resume=True)
     with pytest.raises(UsageError, match=r"good: is a network of width 0\.125; leave --width out"):
         train_model(faces, tmp_path / "new", {"width": 1.0}, ferplus=votes, start=good)
@@ -302,7 +306,7 @@ def test_a_training_can_begin_with_the_weights_of_another(
         train_model(faces, tmp_path / "new", {}, start=good)
     with pytest.raises(UsageError, match=r"other: is a network with the heads fer2013; leave --ferplus out"):
         train_model(faces, tmp_path / "new", {}, ferplus=votes, start=other)
-    with pytest.raises(ModelError, match="is no trained network"):
+    with pytest.raises(ModelError, match="is not a trained network"):
         train_model(faces, tmp_path / "new", {}, start=faces)
     assert not (tmp_path / "new").exists()
 
@@ -312,6 +316,7 @@ def test_a_training_can_begin_with_the_weights_of_another(
     with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
         train_model(faces, again, options, ferplus=votes, start=good)
     monkeypatch.undo()
+    monkeypatch.setattr(session, "export", lambda *_: card)
     train_model(faces, again, {}, start=good, resume=True)
     for a, b in zip(state.arrays["weights"], State.load(again / CHECKPOINT).arrays["weights"], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -320,13 +325,7 @@ def test_a_training_can_begin_with_the_weights_of_another(
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """scripts/release_model.py with three networks of one epoch each, and an empty store."""
-    path = Path(__file__).resolve().parents[2] / "scripts" / "release_model.py"
-    spec = importlib.util.spec_from_file_location("release_model", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # its data class asks for it
-    spec.loader.exec_module(module)
+    module = load_script("release_model")
     short = SMALL | {"epochs": 1, "augmentation": 1.3, "mixup": 0.2}
     names = ("one", "two", "three")
     networks = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import subprocess
@@ -18,8 +19,8 @@ import pytest
 from fermedia.errors import ModelError, UsageError
 from fermedia.files import models_dir
 from fermedia.types import EMOTIONS
-from fermedia.vision.classify import BATCH, Classifier
-from tests.films import head
+from fermedia.vision.classify import _HELD, BATCH, Classifier
+from tests.videos import head
 
 
 def faces(count: int) -> list[np.ndarray]:
@@ -40,7 +41,8 @@ def test_probabilities(classifier: Classifier) -> None:
 
 
 def test_no_faces(classifier: Classifier) -> None:
-    for none in ([], np.empty((0, 48, 48), np.uint8)):
+    nothing: list[Any] = [[], np.empty((0, 48, 48), np.uint8)]
+    for none in nothing:
         given = classifier.predict(none)
         assert given.shape == (0, 7)
         assert given.dtype == np.float32
@@ -59,8 +61,8 @@ def test_a_result_depends_on_its_own_face_alone(classifier: Classifier) -> None:
 def test_colour_is_blue_green_red(classifier: Classifier) -> None:
     color = np.ascontiguousarray(head()[20:200, 40:220, ::-1])
     color[..., 0] //= 4  # so that the order matters
-    gray = cv2.cvtColor(color, cv2.COLOR_BGR2GRAY)
-    swapped = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY)
+    gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_BGR2GRAY), np.uint8)
+    swapped = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
     assert (classifier.predict([color]) == classifier.predict([gray])).all()
     assert not np.allclose(classifier.predict([color]), classifier.predict([swapped]), atol=1e-4)
 
@@ -148,6 +150,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "another input size": lambda f: change(f, lambda c: c["input"].update(height=50, width=50)),
     "an enormous input": lambda f: change(f, lambda c: c["input"].update(height=10**6, width=10**6)),
     "words for the size": lambda f: change(f, lambda c: c["input"].update(height="x", width="x")),
+    "a card without end": lambda f: (f / "card.json").write_bytes(b" " * 20_000_000),
+    "a card of endless depth": lambda f: (f / "card.json").write_text("[" * 100_000),
+    "an infinite format": lambda f: (f / "card.json").write_text('{"format": 1e999}'),
 }
 
 
@@ -157,6 +162,56 @@ def test_a_damaged_folder_is_one_clear_line(folder: Path, damage: str) -> None:
     with pytest.raises(ModelError, match=folder.name) as caught:
         Classifier.load(folder)
     assert "\n" not in str(caught.value)
+
+
+#: Values that nothing in a card may have.
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**400,
+    float("inf"),
+    "\x1b[31m",
+    [],
+    [1],
+    [None],
+    [["x"]],
+    {},
+    {"a": 1},
+)
+
+
+@pytest.mark.parametrize("way", sorted(_HELD), ids=".".join)
+def test_a_card_with_a_value_of_any_kind_in_any_place(folder: Path, way: tuple[str, ...]) -> None:
+    card = json.loads((folder / "card.json").read_text())
+    for length in range(1, len(way) + 1):
+        for value in (
+            None,
+            True,
+            0,
+            -1,
+            1.5,
+            10**400,
+            float("inf"),
+            "\x1b[31m",
+            [],
+            [1],
+            [None],
+            [["x"]],
+            {},
+            {"a": 1},
+        ):
+            spoilt = copy.deepcopy(card)
+            inner = spoilt
+            for name in way[: length - 1]:
+                inner = inner[name]
+            inner[way[length - 1]] = value
+            (folder / "card.json").write_text(json.dumps(spoilt))
+            with pytest.raises((ModelError, UsageError), match=folder.name) as caught:
+                Classifier.load(folder)
+            assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_network(folder: Path) -> None:

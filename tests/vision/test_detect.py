@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -18,15 +18,16 @@ import pytest
 
 from fermedia.errors import ModelError
 from fermedia.files import models_dir
+from fermedia.images import ArrayImage, as_image
 from fermedia.media.video import VideoReader
-from fermedia.pictures import ArrayPicture, as_picture
 from fermedia.types import Box, Face
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.networks import DETECTOR_FILES
-from tests.films import Image, background, head, moving_faces, write_film
-from tests.vision.scenes import bgr, rolled, scene
+from tests.videos import Pixels, background, head, moving_faces, read_image, resized, write_video
+from tests.vision.painting import rolled
+from tests.vision.scenes import bgr, scene
 
-#: (x, y, width) of faces in a picture of 960x540.
+#: (x, y, width) of faces in an image of 960x540.
 GROUP = [
     (140, 190, 200),
     (420, 130, 120),
@@ -44,17 +45,17 @@ def matched(found: list[Box], wanted: list[Box]) -> list[int]:
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 200, 300, 400, 460])
-def test_a_face_is_found_once_from_far_to_filling_the_picture(detector: FaceDetector, width: int) -> None:
-    picture, boxes = scene((640, 480), [(320, 240, width)])
-    faces = detector.detect(bgr(picture))
+def test_a_face_is_found_once_from_far_to_filling_the_image(detector: FaceDetector, width: int) -> None:
+    image, boxes = scene((640, 480), [(320, 240, width)])
+    faces = detector.detect(bgr(image))
     assert matched([face.box for face in faces], boxes) == [1]
     assert len(faces) == 1
     assert faces[0].box.width == pytest.approx(width, rel=0.1)
 
 
 def test_a_group_of_all_sizes_is_found_whole_and_largest_first(detector: FaceDetector) -> None:
-    picture, boxes = scene((960, 540), GROUP)
-    faces = detector.detect(bgr(picture))
+    image, boxes = scene((960, 540), GROUP)
+    faces = detector.detect(bgr(image))
     assert len(faces) == len(GROUP)
     assert matched([face.box for face in faces], boxes) == [1] * len(GROUP)
     areas = [face.box.area for face in faces]
@@ -63,20 +64,20 @@ def test_a_group_of_all_sizes_is_found_whole_and_largest_first(detector: FaceDet
 
 @pytest.mark.parametrize("place", [(20, 200), (320, 15), (320, 470)])
 def test_a_face_cut_by_the_edge_keeps_its_whole_box(detector: FaceDetector, place: tuple[float, float]) -> None:
-    picture, boxes = scene((640, 480), [(*place, 150)])
-    faces = detector.detect(bgr(picture))
+    image, boxes = scene((640, 480), [(*place, 150)])
+    faces = detector.detect(bgr(image))
     assert matched([face.box for face in faces], boxes) == [1]
     box = faces[0].box
     assert box.x < 0 or box.y < 0 or box.y + box.height > 480
 
 
 def test_keypoints_lie_where_mediapipe_says(detector: FaceDetector) -> None:
-    picture, _ = scene((640, 480), [(300, 220, 200)])
-    (face,) = detector.detect(bgr(picture))
+    image, _ = scene((640, 480), [(300, 220, 200)])
+    (face,) = detector.detect(bgr(image))
     right_eye, left_eye, nose, mouth, _, _ = face.keypoints
     assert face.keypoints.shape == (6, 2)
     assert face.keypoints.dtype == np.float32
-    assert right_eye[0] < nose[0] < left_eye[0]  # the person's right is left in the picture
+    assert right_eye[0] < nose[0] < left_eye[0]  # the person's right is left in the image
     assert max(right_eye[1], left_eye[1]) < nose[1] < mouth[1]
     assert all(face.box.x < x < face.box.x + face.box.width for x in (right_eye[0], left_eye[0], nose[0], mouth[0]))
     assert 0.5 <= face.confidence <= 1
@@ -103,29 +104,29 @@ def test_arrays_need_not_be_contiguous(detector: FaceDetector) -> None:
         assert [face.box for face in detector.detect(other)] == [face.box for face in plain]
 
 
-def test_a_picture_may_give_padded_rows(detector: FaceDetector) -> None:
-    class Padded(ArrayPicture):
-        def rgb(self, size: tuple[int, int] | None = None) -> Image:
+def test_a_image_may_give_padded_rows(detector: FaceDetector) -> None:
+    class Padded(ArrayImage):
+        def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
             plain = super().rgb(size)
             return np.pad(plain, ((0, 0), (0, 28), (0, 0)))[:, : plain.shape[1]]
 
-    picture = scene((596, 336), [(300, 170, 60)])[0]
-    assert len(detector.detect(Padded(picture))) == len(detector.detect(ArrayPicture(picture))) == 1
+    image = scene((596, 336), [(300, 170, 60)])[0]
+    assert len(detector.detect(Padded(image))) == len(detector.detect(ArrayImage(image))) == 1
 
 
 def test_rows_that_a_decoder_pads(detector: FaceDetector, tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.mp4", moving_faces(3, (596, 336)))
-    with VideoReader(film) as reader:
-        assert [len(detector.detect(frame.picture, still=False)) for frame in reader.frames()] == [1, 1, 1]
+    video = write_video(tmp_path / "video.mp4", moving_faces(3, (596, 336)))
+    with VideoReader(video) as reader:
+        assert [len(detector.detect(frame.image, still=False)) for frame in reader.frames()] == [1, 1, 1]
 
 
 def test_grey_and_colour_find_the_same_face(detector: FaceDetector) -> None:
     image = bgr(scene((640, 480), [(320, 240, 150)])[0])
     (color,) = detector.detect(image)
-    (gray,) = detector.detect(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
-    (picture,) = detector.detect(as_picture(image))
+    (gray,) = detector.detect(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8))
+    (read,) = detector.detect(as_image(image))
     assert color.box.iou(gray.box) > 0.9
-    assert color.box == picture.box
+    assert color.box == read.box
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (3, 400), (2000, 2)])
@@ -136,8 +137,8 @@ def test_nothing_is_found_where_nothing_is(detector: FaceDetector, size: tuple[i
 def test_no_face_in_patterns(detector: FaceDetector) -> None:
     from skimage import data
 
-    for picture in (data.brick(), data.coffee(), data.gravel(), data.moon(), data.coins(), data.text(), data.rocket()):
-        assert detector.detect(np.ascontiguousarray(picture)) == []
+    for image in (data.brick(), data.coffee(), data.gravel(), data.moon(), data.coins(), data.text(), data.rocket()):
+        assert detector.detect(np.ascontiguousarray(image)) == []
 
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8), np.uint8)])
@@ -147,11 +148,11 @@ def test_other_arrays_are_refused(detector: FaceDetector, image: np.ndarray) -> 
 
 
 def test_confidence_is_the_least_reported() -> None:
-    picture = bgr(scene((960, 540), GROUP)[0])
+    image = bgr(scene((960, 540), GROUP)[0])
     found = {}
     for least in (0.5, 0.81):
         with FaceDetector(least) as detector:
-            found[least] = [face.confidence for face in detector.detect(picture)]
+            found[least] = [face.confidence for face in detector.detect(image)]
     assert sorted(c for c in found[0.5] if c >= 0.81) == sorted(found[0.81])
     assert 0 < len(found[0.81]) < len(found[0.5])
     for wrong in (0, 1, -0.1, 1.5):
@@ -184,30 +185,30 @@ def test_thorough_finds_24_pixels_in_full_hd(thorough: FaceDetector, fast: FaceD
     places = [
         (x, y, 24) for x, y in [(60, 60), (300, 215), (517, 540), (960, 300), (1215, 700), (1500, 990), (1860, 1010)]
     ]
-    picture, boxes = scene((1920, 1080), [*places, (960, 640, 200)])
-    found = [face.box for face in thorough.detect(bgr(picture))]
+    image, boxes = scene((1920, 1080), [*places, (960, 640, 200)])
+    found = [face.box for face in thorough.detect(bgr(image))]
     assert len(found) == len(boxes)
     assert all(max(box.iou(other) for other in found) > 0.45 for box in boxes)
-    assert matched([face.box for face in fast.detect(bgr(picture))], boxes) == [0] * 7 + [1]
+    assert matched([face.box for face in fast.detect(bgr(image))], boxes) == [0] * 7 + [1]
 
 
 @pytest.mark.parametrize("width", [90, 130, 250, 400])
 def test_fast_finds_the_faces_of_a_conversation(fast: FaceDetector, width: int) -> None:
-    picture, boxes = scene((640, 480), [(320, 240, width)])
-    assert matched([face.box for face in fast.detect(bgr(picture))], boxes) == [1]
+    image, boxes = scene((640, 480), [(320, 240, width)])
+    assert matched([face.box for face in fast.detect(bgr(image))], boxes) == [1]
 
 
-def test_single_pictures_are_searched_deeper_than_frames(detector: FaceDetector) -> None:
-    picture, boxes = scene((500, 400), [(80, 80, 24), (250, 200, 24), (420, 330, 24)])
-    assert len(detector.detect(bgr(picture))) == len(boxes)
-    assert detector.detect(bgr(picture), still=False) == []
+def test_single_images_are_searched_deeper_than_frames(detector: FaceDetector) -> None:
+    image, boxes = scene((500, 400), [(80, 80, 24), (250, 200, 24), (420, 330, 24)])
+    assert len(detector.detect(bgr(image))) == len(boxes)
+    assert detector.detect(bgr(image), still=False) == []
 
 
 @pytest.mark.parametrize("x", [100, 540, 620, 700, 1180])
 def test_a_frame_s_face_between_two_squares_is_found_once(detector: FaceDetector, x: int) -> None:
     for width in (90, 150, 420):
-        picture, boxes = scene((1280, 720), [(x, 330, width)])
-        found = [face.box for face in detector.detect(bgr(picture), still=False)]
+        image, boxes = scene((1280, 720), [(x, 330, width)])
+        found = [face.box for face in detector.detect(bgr(image), still=False)]
         assert len(found) == 1
         assert found[0].iou(boxes[0]) > 0.6
 
@@ -215,16 +216,16 @@ def test_a_frame_s_face_between_two_squares_is_found_once(detector: FaceDetector
 @pytest.mark.parametrize("width", [330, 480, 600])
 @pytest.mark.parametrize("least", [0.3, 0.5])
 def test_parts_of_a_large_face_are_not_taken_for_it(width: int, least: float) -> None:
-    """A face that fills the picture is one even where its parts, seen in small squares, look a bit like others."""
-    picture, boxes = scene((480, 480), [(240, 240, width)])
+    """A face that fills the image is one even where its parts, seen in small squares, look a bit like others."""
+    image, boxes = scene((480, 480), [(240, 240, width)])
     with FaceDetector(least) as detector:
-        (face,) = detector.detect(bgr(picture))
+        (face,) = detector.detect(bgr(image))
     assert face.box.iou(boxes[0]) > 0.6
 
 
 def test_a_small_face_in_front_does_not_hide_one_that_fills_the_frame(detector: FaceDetector) -> None:
-    picture, boxes = scene((1280, 720), [(640, 360, 1100), (1200, 80, 110)])
-    found = detector.detect(bgr(picture), still=False)
+    image, boxes = scene((1280, 720), [(640, 360, 1100), (1200, 80, 110)])
+    found = detector.detect(bgr(image), still=False)
     assert matched([face.box for face in found], boxes) == [1, 1]
     assert len(found) == 2
 
@@ -233,9 +234,9 @@ def test_a_faint_face_is_not_lost_to_the_clear_one_beside_it(detector: FaceDetec
     """Both are in the square of the second look at the faint one."""
     faint, left = scene((640, 480), [(250, 220, 140)])
     clear, right = scene((640, 480), [(348, 220, 140)])
-    picture = (110 + (faint.astype(float) - 110) * 0.3).astype(np.uint8)
-    picture[:, 299:] = clear[:, 299:]
-    found = [face.box for face in detector.detect(bgr(picture), still=False)]
+    image = (110 + (faint.astype(float) - 110) * 0.3).astype(np.uint8)
+    image[:, 299:] = clear[:, 299:]
+    found = [face.box for face in detector.detect(bgr(image), still=False)]
     assert matched(found, left + right) == [1, 1]
 
 
@@ -267,49 +268,49 @@ def test_a_hard_face_that_fills_the_photo_is_found(
     detector: FaceDetector, width: int, roll: int, blur: int, aside: int
 ) -> None:
     """Cut by the edge, rolled and blurred: no single look is sure of it, several views agree."""
-    picture = rolled(scene((350, 350), [(175 + aside, 175, width)])[0], roll)
-    hard = bgr(cv2.GaussianBlur(picture, (0, 0), blur))
+    image = rolled(scene((350, 350), [(175 + aside, 175, width)])[0], roll)
+    hard = bgr(np.asarray(cv2.GaussianBlur(image, (0, 0), blur), np.uint8))
     (face,) = detector.detect(hard)
     assert face.box.width == pytest.approx(width, rel=0.25)
     assert 0.5 <= face.confidence < 0.8
-    assert detector.detect(hard, still=False) == []  # a film's frames are searched less deep
+    assert detector.detect(hard, still=False) == []  # a video's frames are searched less deep
 
 
 def rolled_point(point: np.ndarray, degrees: float) -> np.ndarray:
-    """Where ``rolled`` brings a point of a picture of 500x500."""
+    """Where ``rolled`` brings a point of an image of 500x500."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return (point - 250) @ np.array([[cos, sin], [-sin, cos]]) + 250
 
 
-def everything(faces: list[Face]) -> list[tuple[Box, float, list[list[float]]]]:
+def everything(faces: Sequence[Face]) -> list[tuple[Box, float, list[list[float]]]]:
     """What can be compared with ==."""
     return [(face.box, face.confidence, face.keypoints.tolist()) for face in faces]
 
 
 def test_what_was_seen_before_changes_nothing(detector: FaceDetector) -> None:
-    pictures = [
+    images = [
         bgr(scene((960, 540), GROUP)[0]),
         bgr(scene((640, 480), [(320, 240, 460)])[0]),
         bgr(background((300, 200))),
     ]
     alone = []
-    for picture in pictures:
+    for image in images:
         with FaceDetector() as fresh:
-            alone.append(everything(fresh.detect(picture)))
+            alone.append(everything(fresh.detect(image)))
     for index in (0, 1, 2, 1, 0, 0):
-        assert everything(detector.detect(pictures[index])) == alone[index]
+        assert everything(detector.detect(images[index])) == alone[index]
 
 
 def test_two_detectors_in_two_threads_see_what_each_sees_alone(detector: FaceDetector) -> None:
-    pictures = [bgr(scene((960, 540), GROUP)[0]), bgr(scene((640, 480), [(300, 240, 200), (100, 100, 60)])[0])]
-    alone = [everything(detector.detect(picture)) for picture in pictures]
+    images = [bgr(scene((960, 540), GROUP)[0]), bgr(scene((640, 480), [(300, 240, 200), (100, 100, 60)])[0])]
+    alone = [everything(detector.detect(image)) for image in images]
     assert [len(faces) for faces in alone] == [7, 2]
     start = Barrier(2, timeout=60)
 
     def work(order: list[int]) -> list[bool]:
         start.wait()
         with FaceDetector() as own:
-            return [everything(own.detect(pictures[index])) == alone[index] for index in order]
+            return [everything(own.detect(images[index])) == alone[index] for index in order]
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(work, ([0, 1] * 3, [1, 0] * 3)))
@@ -357,7 +358,7 @@ def test_detection_loads_no_tensorflow_and_prints_nothing() -> None:
     """Nor a traceback where the detector is left open."""
     done = run_python(
         "import sys, fermedia.vision.detect as d\n"
-        "from tests.films import astronaut\n"
+        "from tests.videos import astronaut\n"
         "detector = d.FaceDetector()\n"
         "assert len(detector.detect(astronaut())) == 1\n"
         "assert not {'tensorflow', 'mediapipe'} & {name.split('.')[0] for name in sys.modules}\n"
@@ -375,27 +376,26 @@ def test_words_on_stderr_come_through_after_a_detector_was_made() -> None:
 
 def test_shared_photos(detector: FaceDetector, shared: Path) -> None:
     for name, count in (("multi_face.jpg", 5), ("single_face.jpg", 1)):
-        assert len(detector.detect(cv2.imread(str(shared / "media" / name)))) == count
+        assert len(detector.detect(read_image(shared / "media" / name))) == count
 
 
 @pytest.mark.parametrize(
     ("name", "count", "step"), [("no_face.mp4", 0, 1), ("single_face.mp4", 1, 3), ("WolfgangLanger_Pexels.mp4", 1, 12)]
 )
-def test_shared_films(detector: FaceDetector, shared: Path, name: str, count: int, step: int) -> None:
+def test_shared_videos(detector: FaceDetector, shared: Path, name: str, count: int, step: int) -> None:
     with VideoReader(shared / "media" / name) as reader:
-        counts = [len(detector.detect(f.picture, still=False)) for f in reader.frames() if f.index % step == 0]
+        counts = [len(detector.detect(f.image, still=False)) for f in reader.frames() if f.index % step == 0]
     assert set(counts) == {count}
 
 
 def test_shared_tight_crops(detector: FaceDetector, shared: Path) -> None:
-    """FER-2013's own images: faces that fill the picture."""
+    """FER-2013's own images: faces that fill the image."""
     with zipfile.ZipFile(shared / "data" / "fer2013.zip") as archive:
         names = sorted(name for name in archive.namelist() if "/Training_" in name)
         chosen = [names[i] for i in np.random.default_rng(0).choice(len(names), 60, replace=False)]
         images = [np.frombuffer(archive.read(name), np.uint8) for name in chosen]
-    found = [
-        bool(detector.detect(cv2.resize(cv2.imdecode(image, cv2.IMREAD_GRAYSCALE), (192, 192)))) for image in images
-    ]
+    crops = [np.asarray(cv2.imdecode(image, cv2.IMREAD_GRAYSCALE), np.uint8) for image in images]
+    found = [bool(detector.detect(resized(crop, (192, 192)))) for crop in crops]
     assert np.mean(found) > 0.85
 
 
@@ -404,7 +404,7 @@ def test_a_face_is_followed_to_where_it_went(detector: FaceDetector) -> None:
     (face,) = detector.detect(before, still=False)
     again = detector.follow(before, [face])
     assert again is not None
-    assert again[0].box == face.box  # the same look at the same picture
+    assert again[0].box == face.box  # the same look at the same image
     moved = detector.follow(after, [face])
     assert moved is not None
     assert moved[0].box.center == pytest.approx((face.box.center[0] + 30, face.box.center[1]), abs=5)

@@ -1,15 +1,15 @@
-"""Where to look: squares that cover the picture, and the way back."""
+"""Where to look: squares that cover the image, and the way back."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fermedia.pictures import as_picture
+from fermedia.images import as_image
 from fermedia.types import Box
-from fermedia.vision.networks import SEEN, Place
-from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, whole_picture
-from tests.films import background
+from fermedia.vision.networks import SEEN, Candidate
+from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, whole_image
+from tests.videos import background
 
 SIZES = [(1280, 720), (720, 1280), (1920, 1080), (500, 400), (640, 480), (48, 48), (2350, 1000), (8000, 1000)]
 SIZES += [(3, 400), (3000, 3000)]
@@ -40,15 +40,15 @@ def test_a_face_of_a_fifth_of_a_square_is_whole_in_one(size: tuple[int, int], le
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_no_picture_costs_without_bound(size: tuple[int, int]) -> None:
-    assert len(whole_picture(*size)) == 1
+def test_no_image_costs_without_bound(size: tuple[int, int]) -> None:
+    assert len(whole_image(*size)) == 1
     assert len(overlapping(*size, levels=1)) <= 3
     assert len(overlapping(*size, levels=None)) <= 220
     assert all(square.side >= min(192, min(size) / 1.4) for square in overlapping(*size, levels=None))
 
 
 def test_levels() -> None:
-    """A wide picture is seen in squares of its height, one that is nearly square whole."""
+    """A wide image is seen in squares of its height, one that is nearly square whole."""
     assert [(s.x, s.side) for s in overlapping(1280, 720, levels=1)] == [(0, 720), (560, 720)]
     assert [(s.y, s.side) for s in overlapping(720, 1280, levels=1)] == [(0, 720), (560, 720)]
     assert [(s.y, s.side) for s in overlapping(640, 480, levels=1)] == [(-80, 640)]
@@ -69,13 +69,13 @@ def test_a_close_up_has_a_border(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 720), (500, 400), (333, 211), (100, 60)])
 def test_what_is_seen_in_a_square_is_brought_back_to_where_it_is(size: tuple[int, int]) -> None:
-    """A white dot in the picture, in every square that holds it."""
+    """A white dot in the image, in every square that holds it."""
     x, y = round(size[0] * 0.43), round(size[1] * 0.61)
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     radius = max(2, size[1] // 40)
     pixels[y - radius : y + radius, x - radius : x + radius] = 255
     squares = [*overlapping(*size, levels=2), close_up(*size)]
-    shrunk = Shrunk(as_picture(pixels), squares)
+    shrunk = Shrunk(as_image(pixels), squares)
     seen = 0
     for square in squares:
         image, shift, scale = shrunk.show(square)
@@ -83,7 +83,8 @@ def test_what_is_seen_in_a_square_is_brought_back_to_where_it_is(size: tuple[int
         rows, columns = np.nonzero(image[:, :, 0] > 127)
         if len(rows) == 0 or not inside(square, x, y, 4 * radius):
             continue
-        place = Place(Box(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1), 0.7, np.zeros((6, 2)))
+        box = Box(*map(float, (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)))
+        place = Candidate(box, 0.7, np.zeros((6, 2), np.float32))
         back = place.moved(shift, scale)
         pixel = 1.5 * max(1, square.side / SEEN[square.network])
         assert back.box.center == pytest.approx((x, y), abs=pixel)
@@ -95,13 +96,13 @@ def test_what_is_seen_in_a_square_is_brought_back_to_where_it_is(size: tuple[int
     assert seen >= 2
 
 
-def test_outside_the_picture_its_edge_is_repeated() -> None:
-    picture = as_picture(background((300, 200)))
+def test_outside_the_image_its_edge_is_repeated() -> None:
+    image = as_image(background((300, 200)))
     square = close_up(300, 200)
-    image, _, _ = Shrunk(picture, [square]).show(square)
-    assert image.shape == (128, 128, 3)
-    assert (image[0] == image[15]).all()
-    assert image.min() > 20
+    shown, _, _ = Shrunk(image, [square]).show(square)
+    assert shown.shape == (128, 128, 3)
+    assert (shown[0] == shown[15]).all()
+    assert shown.min() > 20
 
 
 def test_boxes_of_one_face() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from fermedia.types import Box, Face
-from fermedia.vision.track import MEMORY, Looks, Tracker, assign, look, number_by_size
+from fermedia.vision.track import MEMORY, Appearance, Tracker, appearance, assign, rank_by_size
 
 
 def face(x: float, y: float = 100, width: float = 60) -> Face:
@@ -92,21 +92,22 @@ def test_a_much_larger_face_at_the_same_place_is_another_person() -> None:
 # -- looks, cuts, sampling -------------------------------------------------------------------------------------------
 
 
-def person(number: int, seed: int = 0) -> Looks:
+def person(number: int, seed: int = 0) -> Appearance:
     """What somebody looks like, a little different every time."""
     base = np.random.default_rng(number).integers(0, 256, (6, 6)).astype(np.uint8)
     noise = np.random.default_rng(seed).normal(0, 12, (48, 48))
-    return look(np.clip(np.kron(base, np.ones((8, 8))) + noise, 0, 255).astype(np.uint8))
+    return appearance(np.clip(np.kron(base, np.ones((8, 8))) + noise, 0, 255).astype(np.uint8))
 
 
 def test_a_look_is_the_same_in_any_light_and_size() -> None:
     crop = np.random.default_rng(0).integers(60, 180, (48, 48), dtype=np.uint8)
-    one = look(crop)
-    assert (one.shape, one.dtype) == ((144,), np.float32)
-    assert one @ look((crop * 0.5 + 20).astype(np.uint8)) > 0.99
-    assert one @ look(np.kron(crop, np.ones((2, 2), np.uint8))) > 0.99
-    assert one @ look(crop[:, ::-1].copy()) < 0.5
-    assert not look(np.full((48, 48), 7, np.uint8)).any()
+    one = appearance(crop)
+    assert one.shape == (144,)
+    assert one.dtype == np.float32
+    assert one @ appearance((crop * 0.5 + 20).astype(np.uint8)) > 0.99
+    assert one @ appearance(np.kron(crop, np.ones((2, 2), np.uint8))) > 0.99
+    assert one @ appearance(crop[:, ::-1].copy()) < 0.5
+    assert not appearance(np.full((48, 48), 7, np.uint8)).any()
 
 
 @pytest.mark.parametrize("passing", [True, False])
@@ -120,8 +121,8 @@ def test_who_meets_and_merges_is_told_apart_by_looks(passing: bool, every: int) 
         if gap < 25:
             ids = tracker.update([face(300)], n / 30, [person(right, n)])
         else:
-            looks = [person(left, n), person(right, n)]
-            ids = tracker.update([face(300 - gap), face(300 + gap)], n / 30, looks)
+            appearances = [person(left, n), person(right, n)]
+            ids = tracker.update([face(300 - gap), face(300 + gap)], n / 30, appearances)
             assert ids == [left, right], n
 
 
@@ -147,18 +148,19 @@ def test_looks_are_learned_from_faces_that_stand_alone() -> None:
         tracker.update([face(200), face(400)], n / 30, [person(0, n), person(1, n)])
     for n in range(30, 600):
         x = max(0, 45 - n) * 4
-        looks = [person(0), person(1)] if x else [both, both]
-        assert tracker.update([face(275 - x), face(325 + x)], n / 30, looks) == [0, 1]
+        appearances = [person(0), person(1)] if x else [both, both]
+        assert tracker.update([face(275 - x), face(325 + x)], n / 30, appearances) == [0, 1]
     assert tracker.update([face(325), face(275)], 21, [person(0), person(1)]) == [0, 1]
 
 
 def test_after_a_cut_everybody_is_new() -> None:
+    """Who is elsewhere, who looks another way where somebody was, and who is there again after a shot of nobody."""
     tracker = Tracker()
     assert tracker.update([face(100), face(300)], 0, [person(0), person(1)]) == [0, 1]
-    assert tracker.update([face(100), face(300)], 0.04, [person(0), person(1)], cut=True) == [2, 3]
-    assert tracker.update([face(100), face(300)], 0.08, [person(0), person(1)]) == [2, 3]
+    assert tracker.update([face(200), face(300)], 0.04, [person(0), person(2)], cut=True) == [2, 3]
+    assert tracker.update([face(200), face(300)], 0.08, [person(0), person(2)]) == [2, 3]
     assert tracker.update([], 0.12, [], cut=True) == []
-    assert tracker.update([face(100)], 0.16, [person(0)]) == [4]
+    assert tracker.update([face(200)], 0.16, [person(0)]) == [4]
 
 
 @pytest.mark.parametrize("count", [2, 4, 6])
@@ -188,9 +190,9 @@ def test_assignment_is_the_best_there_is() -> None:
 
 
 def test_photos_count_by_size() -> None:
-    assert number_by_size([face(0, width=30), face(0, width=50), face(0, width=40)]) == [2, 0, 1]
-    assert number_by_size([face(0, width=30), face(9, width=30)]) == [0, 1]
-    assert number_by_size([]) == []
+    assert rank_by_size([face(0, width=30), face(0, width=50), face(0, width=40)]) == [2, 0, 1]
+    assert rank_by_size([face(0, width=30), face(9, width=30)]) == [0, 1]
+    assert rank_by_size([]) == []
 
 
 def test_in_a_meeting_who_stays_is_nobody_new() -> None:
@@ -198,7 +200,22 @@ def test_in_a_meeting_who_stays_is_nobody_new() -> None:
     tracker = Tracker()
     people = [person(0), person(1), person(2)]
     assert tracker.update([face(100), face(300), face(500)], 0.0, people) == [0, 1, 2]
-    seen = tracker.update([face(100), face(301), face(500)], 0.04, [people[0], people[1], person(7)], True, True)
+    seen = tracker.update([face(100), face(301), face(500)], 0.04, [people[0], people[1], person(7)], cut=True)
     assert seen == [0, 1, 3]  # at the third one's place sits somebody else
-    assert tracker.update([face(200)], 0.08, [people[0]], True, True) == [4]  # the same one elsewhere is another shot
-    assert tracker.update([face(200)], 0.12, None, True, True) == [5]  # without looks, places say too little
+    assert tracker.update([face(200)], 0.08, [people[0]], cut=True) == [4]  # the same one elsewhere is another shot
+    assert tracker.update([face(200)], 0.12, None, cut=True) == [5]  # without looks, places say too little
+
+
+def test_whatever_changes_behind_a_head() -> None:
+    """A slide in place of the wall: of the look only what is around the face is another."""
+    head = np.hypot(*np.meshgrid(np.linspace(-1, 1, 96), np.linspace(-1, 1, 96))) < 1
+    wall, slide = np.full((96, 96), 20), np.full((96, 96), 235)
+    mine, others = (np.random.default_rng(n).integers(0, 256, (8, 8)).repeat(12, 0).repeat(12, 1) for n in (3, 4))
+    before, after, replaced = (
+        appearance(np.where(head, who, ground).astype(np.uint8))
+        for who, ground in ((mine, wall), (mine, slide), (others, wall))
+    )
+    for seen_as, expected in ((after, [0]), (replaced, [1])):
+        tracker = Tracker()
+        assert tracker.update([face(100)], 0.0, [before]) == [0]
+        assert tracker.update([face(100)], 0.04, [seen_as], cut=True) == expected

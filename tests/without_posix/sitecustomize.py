@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -57,14 +56,14 @@ def take_away() -> None:
     _open_no_folder()
     _write_down_only_what_may_be_written()
     shutil._use_fd_functions = False  # type: ignore[attr-defined]
-    tempfile.TemporaryFile = tempfile.NamedTemporaryFile  # type: ignore[assignment]
 
 
 def _let_processes_begin_and_end() -> None:
     """The standard library does it by what goes here, and otherwise on Windows."""
     multiprocessing.resource_tracker._HAVE_SIGMASK = False  # type: ignore[attr-defined]
     number = signal.SIGKILL
-    multiprocessing.popen_fork.Popen.kill = lambda self: self._send_signal(number)  # type: ignore[attr-defined]
+    forked: Any = multiprocessing.popen_fork.Popen
+    forked.kill = lambda self: self._send_signal(number)
     subprocess.Popen.kill = lambda self: self.send_signal(number)  # type: ignore[method-assign]
 
 
@@ -111,6 +110,8 @@ def _open_no_folder() -> None:
 
     def opening(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         file = first(path, flags, *arguments, **options)
+        if flags & os.O_TMPFILE == os.O_TMPFILE:  # a file without a name, as one is there that goes when it is closed
+            return file
         if options.get("dir_fd") is None and os.path.isdir(path):
             os.close(file)
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -122,12 +123,12 @@ def _open_no_folder() -> None:
 def _write_down_only_what_may_be_written() -> None:
     first = os.fsync
 
-    def writing(file: int) -> None:
-        with _open(f"/proc/self/fdinfo/{file}") as about:
+    def writing(fd: Any) -> None:
+        with _open(f"/proc/self/fdinfo/{fd}") as about:
             flags = about.read().split("flags:")[1].split()[0]
         if int(flags, 8) & os.O_ACCMODE == os.O_RDONLY:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        first(file)
+        first(fd)
 
     os.fsync = writing
 

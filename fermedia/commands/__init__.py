@@ -1,0 +1,1 @@
+"""The functions behind the commands other than ``analyze`` and the trainer's."""

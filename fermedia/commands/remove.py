@@ -1,0 +1,140 @@
+"""Take items out of a folder of results for good, for ``fermedia remove``.
+
+First the ledger forgets the items, in one step; then everything else is deleted or written again. So the same command
+can finish what an interruption left: it knows the items by what the ledger keeps of them (``store.removal``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fermedia.columns import COURSES, WINDOWS
+from fermedia.errors import DataError, MissingExtraError, OutputError, UsageError
+from fermedia.files import counted, printable, shown, unlinked, write_json
+from fermedia.jobs.batch import Totals
+from fermedia.names import ITEMS, LEDGER
+from fermedia.report.batch import write_report
+from fermedia.store.events import renew_pages, write_events
+from fermedia.store.folder import RUN, RunFolder
+from fermedia.store.identity import stray
+from fermedia.store.ledger import Ledger
+from fermedia.store.lock import is_held
+from fermedia.store.outputs import OWN, PLOTS, remove
+from fermedia.store.record import about_runs
+from fermedia.store.remembered import RememberedOptions
+from fermedia.store.removal import forget, was_removed
+from fermedia.store.results import read_ledger
+from fermedia.study.item_names import ItemNames, spellings
+from fermedia.study.participants import Participants
+from fermedia.tables.finished import DESCRIPTION, place
+
+#: The figures of the whole run, which hold the items' values.
+_FIGURES = (".png", ".svg", ".pdf")
+
+
+def remove_items(out: Path, names: Sequence[str]) -> str:
+    """Take items out of the results in ``out``.
+
+    Args:
+        out: The folder of results.
+        names: The items, by their keys or by the paths of their recordings.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UsageError: There are no results, a run is writing into them, or an item is unknown; then nothing is changed.
+        OutputError: Something cannot be written or deleted; the same command goes on.
+        DataError: A table is damaged.
+    """
+    where = shown(out, whole=True)
+    read_ledger(out)
+    if unlinked(out, LEDGER).exists() and is_held(out):
+        raise UsageError(f"{where}: a run is writing into it; wait for it, or interrupt it")
+    kept: list[str] = []
+    with RunFolder(out) as folder:
+        ledger = folder.ledger
+        keys = _keys(ledger, out, names)
+        try:
+            if keys:
+                forget(ledger, keys)
+            for key in (*keys, *(key for key in stray(out, ledger).values() if was_removed(ledger, key))):
+                kept += _delete(folder, key)
+            _write_again(folder)
+        except OSError as error:
+            text = f"{where}: cannot be changed ({error.strerror or error}); to finish, give the same command again"
+            raise OutputError(text) from error
+        left = sum(outcome.finished for outcome in ledger.chosen())
+    before = "" if keys else " (removed before)"
+    text = f"removed {counted(len(keys), 'item')} from {where}{before}; {counted(left, 'item')} left"
+    return "\n".join([text, *kept])
+
+
+def _keys(ledger: Ledger, out: Path, names: Sequence[str]) -> list[str]:
+    """The keys of the items, without those that were removed before. Raises UsageError for an unknown one."""
+    paths = {path: key for key, (_, path) in ledger.named.items()}
+    known = ItemNames({key: path for key, (_, path) in ledger.named.items()})
+    keys = []
+    for name in names:
+        key = name if name in ledger.named else known.exact(name) or paths.get(os.path.abspath(name))
+        if key is not None:
+            keys.append(key)
+        # Parts of names mean no item here: of an item whose removal was interrupted, only the whole name is recognized.
+        elif not any(was_removed(ledger, text) for text in spellings(name)):
+            where = f"{shown(out, whole=True)}{known.hint(name)}"
+            raise UsageError(f"{printable(name)}: is no item of {where}; see its summary.csv")
+    return list(dict.fromkeys(keys))
+
+
+def _delete(folder: RunFolder, key: str) -> list[str]:
+    """Delete everything of an item; returns messages about files of the user that stay."""
+    home = place(folder.path, key)
+    remove(folder.spans(key))
+    if not home.is_dir():
+        return []
+    for path in sorted(home.iterdir(), key=lambda path: path.name == DESCRIPTION):  # by which the folder is recognized
+        if path.name in OWN or any(path.name.startswith(f"{name}.changed") for name in OWN):
+            remove(path)
+    others = sorted(path.name for path in home.iterdir())
+    if others:
+        return [f"{shown(home, whole=True)}: holds files that are not of fermedia and stay: {', '.join(others)}"]
+    for empty in (home, *home.parents):
+        if empty == folder.path / ITEMS:
+            break
+        with suppress(OSError):  # it holds other items
+            empty.rmdir()
+    return []
+
+
+def _write_again(folder: RunFolder) -> None:
+    """Write the tables, pages and records of the folder without the removed items."""
+    out, ledger = folder.path, folder.ledger
+    figures = out / PLOTS
+    for path in list(figures.iterdir()) if figures.is_dir() and not figures.is_symlink() else ():
+        if path.suffix in _FIGURES:
+            remove(path)
+    if figures.is_dir() and not any(figures.iterdir()):
+        figures.rmdir()
+    remembered = RememberedOptions.of(ledger.remembered)
+    people = None
+    folder.remove_groups()
+    for table in (WINDOWS, COURSES):
+        remove(out / f"{table.name}.csv")
+    with suppress(UsageError, DataError, MissingExtraError):  # analyze says what is wrong with the files given
+        if remembered.participants is not None:
+            people = Participants.read(Path(remembered.participants))
+    folder.write_tables(ledger.named, people)
+    with suppress(UsageError, DataError, MissingExtraError):
+        write_events(out, ledger, remembered.events, people, [*ledger.named])
+    with suppress(DataError):
+        renew_pages(out, ledger)
+    with suppress(OSError, ValueError):  # it is for people only, and written by every run
+        record = json.loads((out / RUN).read_text(encoding="utf-8"))
+        before = record.get("totals") or {}
+        totals = Totals.of(ledger, int(before.get("earlier", 0)), float(before.get("seconds", 0))).record()
+        write_json(out / RUN, record | about_runs(ledger) | {"totals": totals})
+    write_report(out, [outcome.key for outcome in ledger.chosen() if outcome.finished], items=False)

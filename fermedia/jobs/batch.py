@@ -1,0 +1,276 @@
+"""A run of ``analyze``: all inputs into one folder of results, continuing earlier runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fermedia.errors import DataError, MissingExtraError, OutputError, UsageError
+from fermedia.files import shown
+from fermedia.jobs import interrupt
+from fermedia.jobs.execute import Executor, in_process
+from fermedia.jobs.plan import Plan, Redo, mended, plan, sentence_of_earlier
+from fermedia.jobs.progress import Progress
+from fermedia.jobs.scheduler import Task
+from fermedia.media.find import find
+from fermedia.options import NOTHING, AnalyzeOptions, EventOptions
+from fermedia.report.batch import write_report
+from fermedia.store import derive
+from fermedia.store.events import renew_pages, write_events
+from fermedia.store.fingerprints import check, in_words, size
+from fermedia.store.folder import RunFolder
+from fermedia.store.identity import same_content
+from fermedia.store.ledger import Failure, Ledger, Outcome
+from fermedia.store.record import about_run, run_record
+from fermedia.store.remembered import RememberedOptions
+from fermedia.store.settings import made_with
+from fermedia.study.events import EventFiles
+from fermedia.study.participants import Participants
+from fermedia.tables.finished import notes, read_description
+from fermedia.vision.classify import Classifier
+from fermedia.vision.networks import DETECTOR_FILES, MESH_FILES
+
+if TYPE_CHECKING:
+    pass
+
+#: Maximum number of failures of earlier runs that are reported again.
+_MOST_SAID = 20
+
+
+@dataclass
+class Totals:
+    """The totals of the tables at the end of a run, over all runs into the folder; ``seconds`` is the last run's.
+
+    ``items`` counts all inputs; ``finished`` those with results, ``earlier`` those of them from earlier runs, and
+    ``left`` those not done because of an interruption.
+    """
+
+    items: int = 0
+    finished: int = 0
+    earlier: int = 0
+    left: int = 0
+    frames: int = 0
+    frames_analysed: int = 0
+    frames_with_face: int = 0
+    faces: int = 0
+    seconds: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, ledger: Ledger, earlier: int, seconds: float) -> Totals:
+        """Count the outcomes in the ledger."""
+        outcomes = ledger.chosen()
+        return cls(
+            items=len(outcomes) + ledger.left,
+            finished=sum(o.finished for o in outcomes),
+            earlier=earlier,
+            left=ledger.left,
+            frames=sum(o.frames for o in outcomes),
+            frames_analysed=sum(o.analysed for o in outcomes),
+            frames_with_face=sum(o.with_face for o in outcomes),
+            faces=sum(o.faces for o in outcomes),
+            seconds=round(seconds, 2),
+            failures=[failure for o in outcomes for failure in o.failures],
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    def sentence(self, out: Path) -> str:
+        """The last line of a run."""
+        before = f" ({self.earlier} of them before)" if self.earlier else ""
+        text = (
+            f"{self.finished} of {self.items} items{before}, {self.frames_analysed} frames analysed, "
+            f"{self.frames_with_face} with a face, in {self.seconds:.1f} s; open {out / 'report.html'}"
+        )
+        count = len(self.failures)
+        return text + (f"; {count} failure{'s' * (count > 1)}, see {out / 'failures.csv'}" if self.failures else "")
+
+
+def run_batch(
+    inputs: Sequence[Path],
+    out: Path,
+    options: AnalyzeOptions,
+    *,
+    progress: Progress,
+    redo: Redo | None = None,
+    participants: Path | None = None,
+    earlier: bool | None = None,
+    events: EventOptions | None = None,
+    executor: Executor = in_process,
+) -> Totals:
+    """Analyse ``inputs`` into the folder ``out``, or continue an earlier run.
+
+    Failures of items are counted, not raised. Items that are finished, unchanged, and made with the same settings and
+    models are not analysed again.
+
+    Args:
+        inputs: Files and folders.
+        out: The folder of results.
+        options: The options of the analysis.
+        progress: The display.
+        redo: Whether to analyse again what failed, or everything.
+        participants: The file of participants and conditions (``study.participants``); None for the remembered one.
+        earlier: Whether tables include items that are no longer among the inputs; None for the remembered option.
+        events: Events, and what is computed around them; None for the remembered options.
+        executor: Does the tasks.
+
+    Raises:
+        UsageError: An input is missing, ``participants`` or ``events`` are wrong, or ``out`` holds other things or
+            results of other settings.
+        ModelError: The model cannot be loaded.
+        OutputError: ``out`` cannot be written.
+        KeyboardInterrupt: The run was interrupted; the message says how to continue.
+    """
+    begun = time.monotonic()
+    derive.check(options)
+    if participants and str(participants) != NOTHING:
+        Participants.read(participants)
+    if events is not None and events.events is not None and str(events.events) != NOTHING:
+        EventFiles.read(events.events)
+    found = find(inputs, exclude=out, sequences=options.sequence_fps is not None)
+    classifier = Classifier.load(options.model, options.labels)
+    models = DETECTOR_FILES.values(), MESH_FILES.values()
+    settings = made_with(options, classifier.sha256, classifier.labels, *models)
+    with interrupt.held():
+        import_module("pandas")  # for the tables at the end, which must not take long after Ctrl-C
+    with RunFolder(out) as folder:
+        ledger = folder.ledger
+        remembered = RememberedOptions.of(ledger.remembered).changed(options, participants, earlier, events)
+        options = remembered.applied(options)
+        derive.check(options)
+        try:
+            planned = plan(folder, found, settings, redo)
+        except OSError as error:
+            raise OutputError(_words(out, error)) from error
+        if remembered.record() != ledger.remembered:
+            ledger.tell(remembered.record())
+        before = sum(outcome.finished for outcome in ledger.chosen())
+        _say_failures(ledger, planned.keys, progress)
+        state = "stopped"
+        try:
+            ledger.begin(len(planned.todo), about_run(inputs, options, whole=not (before or planned.drawn)))
+            folder.write_record(run_record(ledger, options, classifier))
+            for note in planned.notes:
+                progress.note(note)
+            _mend(folder, planned, options, progress)
+            if planned.todo:  # otherwise no model needs to be loaded
+                progress.begin({str(item.key): size(item.files) for item in planned.todo})
+                with closing(executor(options, _tasks(folder, planned), progress)) as outcomes:
+                    for outcome in outcomes:
+                        interrupt.check()  # otherwise an interruption could be recorded as the item's failure
+                        _check_room(out, outcome)
+                        ledger.add(outcome)
+                        progress.report(outcome)
+                        _say_notes(folder, outcome, progress)
+            folder.forget_spans()
+            state = "finished"
+        except KeyboardInterrupt:
+            state = "interrupted"
+            with suppress(OSError, UsageError):
+                ledger.catch_up()
+            raise KeyboardInterrupt(_how_to_go_on(ledger, redo)) from None
+        except (OSError, OutputError) as error:
+            raise OutputError(f"{_words(out, error)}; {_how_to_go_on(ledger, redo)}") from error
+        finally:
+            totals = Totals.of(ledger, before, time.monotonic() - begun)
+            try:
+                if state != "finished":  # before the tables, for which a full disk has no room
+                    ledger.end(state, totals.seconds)
+                _write_tables(folder, planned.keys, remembered, progress)
+                if state == "finished":
+                    _write_events(folder, remembered, planned.keys, progress)
+                    ledger.end(state, totals.seconds)
+                folder.write_record(run_record(ledger, options, classifier, totals.record()))
+                write_report(out, [outcome.key for outcome in ledger.chosen() if outcome.finished], items=False)
+                for line in (same_content(ledger.chosen()), sentence_of_earlier(ledger)):
+                    if line:
+                        progress.note(line)
+            except (OSError, OutputError) as error:
+                if state == "finished":
+                    raise OutputError(f"{_words(out, error)}; {_how_to_go_on(ledger, redo)}") from error
+    return totals
+
+
+def _mend(folder: RunFolder, planned: Plan, options: AnalyzeOptions, progress: Progress) -> None:
+    """Update the derived files of all finished items, including earlier ones, to the current options."""
+    ledger, kept = folder.ledger, planned.kept
+    kept += [(o, check(folder.place(o.key), o.outputs)[1]) for o in ledger.chosen() if not ledger.is_present(o.key)]
+    for outcome, broken in kept:
+        derived = {name: what for name, what in broken.items() if name in derive.DERIVED}
+        now = mended(folder, outcome, derived, options)
+        if derived:
+            progress.note(f"{outcome.key}: {in_words(derived)}; written again")
+        if now != outcome:
+            ledger.add(now)
+
+
+def _write_tables(folder: RunFolder, keys: Sequence[str], remembered: RememberedOptions, progress: Progress) -> None:
+    people = None
+    if remembered.participants is None:
+        folder.remove_groups()
+    else:
+        try:
+            people = Participants.read(Path(remembered.participants))
+        except (UsageError, MissingExtraError) as error:
+            progress.note(f"{error}; the tables are written without it, and those of participants are not updated")
+    for said in folder.write_tables(keys, people):
+        progress.note(said)
+
+
+def _write_events(folder: RunFolder, remembered: RememberedOptions, keys: Sequence[str], progress: Progress) -> None:
+    try:
+        people = Participants.read(Path(remembered.participants)) if remembered.participants else None
+        made = write_events(folder.path, folder.ledger, remembered.events, people, keys)
+        renew_pages(folder.path, folder.ledger)
+    except (UsageError, DataError) as error:
+        progress.note(f"{error}; windows.csv and courses.csv are not updated")
+        return
+    for note in made.notes:
+        progress.note(note)
+
+
+def _say_failures(ledger: Ledger, keys: Sequence[str], progress: Progress) -> None:
+    """Report again the failures of earlier runs that are not retried, since they determine the exit status, too."""
+    failures = [failure for key in keys if key in ledger.outcomes for failure in ledger.outcomes[key].failures]
+    for failure in failures[:_MOST_SAID]:
+        progress.note(f"{failure.line()} (before; --redo failed tries it again)")
+    if len(failures) > _MOST_SAID:
+        progress.note(f"and {len(failures) - _MOST_SAID} more failures before, see failures.csv")
+
+
+def _say_notes(folder: RunFolder, outcome: Outcome, progress: Progress) -> None:
+    """Report the notes on an item: what was corrected or ignored."""
+    with suppress(DataError):  # no results, or damaged meanwhile, which is reported elsewhere
+        for note in notes(read_description(folder.place(outcome.key))):
+            progress.note(f"{outcome.key}: {note}")
+
+
+def _tasks(folder: RunFolder, planned: Plan) -> Iterator[Task]:
+    for number, item in enumerate(planned.todo, 1):
+        key = str(item.key)
+        yield Task(item, folder.staging / str(number), folder.place(key), folder.spans(key), key in planned.drawn)
+
+
+def _check_room(out: Path, outcome: Outcome) -> None:
+    if any(failure.stage == "disk" for failure in outcome.failures):
+        raise OutputError(f"{shown(out, whole=True)}: the disk is full")
+
+
+def _words(out: Path, error: OSError | OutputError) -> str:
+    if isinstance(error, OutputError):
+        return str(error)
+    return f"{shown(out, whole=True)}: cannot be written any more ({error.strerror or error})"
+
+
+def _how_to_go_on(ledger: Ledger, redo: Redo | None) -> str:
+    finished = sum(outcome.finished for outcome in ledger.chosen())
+    items = len(ledger.chosen()) + ledger.left
+    without = " without --redo all" if redo == "all" else ""
+    return f"{finished} of {items} items are finished; to go on, give the same command again{without}"

@@ -1,1 +1,0 @@
-"""What a run writes: tables, annotated films and pictures, summaries."""

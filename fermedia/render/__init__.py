@@ -1,0 +1,1 @@
+"""Annotated videos and photos, and preview images for the report."""

@@ -1,0 +1,1 @@
+"""The report: HTML pages and figures made from the tables of the results."""

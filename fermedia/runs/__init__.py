@@ -1,1 +1,0 @@
-"""From one item to its files, and from many inputs to one folder."""

@@ -1,0 +1,91 @@
+"""The options that a folder of results remembers, so that later runs into it need not repeat them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from fermedia.errors import UsageError
+from fermedia.options import EXPORT_FILES, NOTHING, AnalyzeOptions, EventOptions
+from fermedia.study.windows import Baseline
+
+
+@dataclass(frozen=True)
+class RememberedOptions:
+    """The formats of ``--export``, that of ``--format``, the absolute path of ``--participants``, and ``--earlier``.
+
+    ``events`` are ``--events``, as an absolute path, and the options about them.
+    """
+
+    export: tuple[str, ...] = ()
+    format: str = "csv"
+    participants: str | None = None
+    earlier: bool = False
+    events: EventOptions = field(default_factory=EventOptions)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> RememberedOptions:
+        """Restore the options from the ledger; invalid values, as of other versions, are ignored."""
+        export, people = record.get("export"), record.get("participants")
+        return cls(
+            tuple(name for name in export if name in EXPORT_FILES) if isinstance(export, list) else (),
+            "parquet" if record.get("format") == "parquet" else "csv",
+            people if isinstance(people, str) else None,
+            record.get("earlier") is True,
+            _events(record.get("events")),
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        events = {name: value for name, value in self.events.record().items() if value is not None}
+        return asdict(self) | {"export": list(self.export), "events": events}
+
+    def changed(
+        self,
+        options: AnalyzeOptions,
+        participants: Path | None,
+        earlier: bool | None,
+        events: EventOptions | None = None,
+    ) -> RememberedOptions:
+        """Update with the options of a run; None leaves an option unchanged, and ``NOTHING`` resets it."""
+        new = self
+        if options.export is not None:
+            new = replace(new, export=tuple(name for name in options.export if name != NOTHING))
+        if options.format is not None:
+            new = replace(new, format=options.format)
+        if participants is not None:
+            new = replace(new, participants=None if str(participants) == NOTHING else os.path.abspath(participants))
+        if events is not None:
+            new = new.with_events(events)
+        return new if earlier is None else replace(new, earlier=earlier)
+
+    def with_events(self, events: EventOptions) -> RememberedOptions:
+        """Update the options about events, as ``changed``."""
+        given = {item.name: getattr(events, item.name) for item in fields(EventOptions)}
+        given = {name: value for name, value in given.items() if value is not None}
+        if (path := given.get("events")) is not None:
+            given["events"] = None if str(path) == NOTHING else Path(os.path.abspath(path))
+        if given.get("baseline") == NOTHING:
+            given["baseline"] = None
+        elif given.get("events", self) is None and "baseline" not in given and _is_label(self.events.baseline):
+            given["baseline"] = None  # no event is left to be it
+        return replace(self, events=replace(self.events, **given))
+
+    def applied(self, options: AnalyzeOptions) -> AnalyzeOptions:
+        """The options of a run with the remembered ones filled in."""
+        return replace(options, export=self.export, format=self.format)
+
+
+def _is_label(baseline: str | None) -> bool:
+    return baseline is not None and Baseline(baseline).is_label
+
+
+def _events(record: Any) -> EventOptions:
+    """Restore the options about events; all of them are ignored if one is invalid."""
+    known = {item.name for item in fields(EventOptions)}
+    try:
+        return EventOptions(**{name: value for name, value in record.items() if name in known})
+    except (AttributeError, TypeError, UsageError):
+        return EventOptions()

@@ -1,0 +1,1 @@
+"""From a timeline, of any origin, to tables."""

@@ -25,11 +25,10 @@ from fermedia.store.ledger import Ledger
 from fermedia.store.lock import is_held
 from fermedia.store.outputs import OWN, PLOTS, remove
 from fermedia.store.record import about_runs
-from fermedia.store.remembered import RememberedOptions
+from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.removal import forget, was_removed
 from fermedia.store.results import read_ledger
 from fermedia.study.item_names import ItemNames, spellings
-from fermedia.study.participants import Participants
 from fermedia.tables.finished import DESCRIPTION, place
 
 #: The figures of the whole run, which hold the items' values.
@@ -125,8 +124,7 @@ def _write_again(folder: RunFolder) -> None:
     for table in (WINDOWS, COURSES):
         remove(out / f"{table.name}.csv")
     with suppress(UsageError, DataError, MissingExtraError):  # analyze says what is wrong with the files given
-        if remembered.participants is not None:
-            people = Participants.read(Path(remembered.participants))
+        people = participants_of(ledger)
     folder.write_tables(ledger.named, people)
     with suppress(UsageError, DataError, MissingExtraError):
         write_events(out, ledger, remembered.events, people, [*ledger.named])

@@ -438,7 +438,12 @@ def report(out: Path, **options: Any) -> int:
     metavar="PATTERN",
     help="Draw these items only: names below DIR/items, or patterns such as 'week1/*'. May be given several times.",
 )
-@click.option("--faces", type=Names(), default=(), metavar="LIST", help="Draw these faces only, by their face_id.")
+@click.option(
+    "--faces",
+    default="",
+    metavar="LIST",
+    help="Draw these faces only, by their face_id or, with --people, by the person's name: Anna,2.",
+)
 @click.option("--emotions", type=Names(), default=(), metavar="LIST", help="Show these emotions only.  [default: all]")
 @click.option(
     "--width",
@@ -462,7 +467,7 @@ def plot(
     kinds: tuple[str, ...],
     formats: tuple[str, ...],
     items: tuple[str, ...],
-    faces: tuple[str, ...],
+    faces: str,
     emotions: tuple[str, ...],
     measures: tuple[str, ...] | None,
     width: float,

@@ -65,9 +65,9 @@ def elan(segments: pd.DataFrame) -> Texts:
 def eaf(segments: pd.DataFrame) -> Texts:
     """An ELAN document, which opens by itself; the recording is linked by its path.
 
-    Each person has a tier, and so has each face without a name, "face 3". The annotations of a tier never overlap: where
-    faces of one name are seen at once, the later one has a tier of its own, "Anna (face 3)". With several conditions,
-    each of them has its own tiers, "Anna yaw>20".
+    Each person has a tier, and so has each face without a name, "face 3". The annotations of a tier never overlap:
+    where faces of one name are seen at once, the later one has a tier of its own, "Anna (face 3)". With several
+    conditions, each of them has its own tiers, "Anna yaw>20".
 
     The format is EAF 3.0 (https://www.mpi.nl/tools/elan/EAFv3.0.xsd).
     """

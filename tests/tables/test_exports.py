@@ -142,7 +142,10 @@ def test_a_person_is_one_tier_across_cuts_and_no_tier_has_overlaps(tmp_path: Pat
 
 def test_a_person_called_as_a_face_is_not_mixed_with_it() -> None:
     table = named({1: "face 0"}, segment(0, "happy", 0, 1), segment(1, "sad", 2, 3))
-    assert [line.split("\t")[0] for line in EXPORTS["elan"].texts(table)[0].splitlines()] == ["face 0", "face 0 (face 1)"]
+    assert [line.split("\t")[0] for line in EXPORTS["elan"].texts(table)[0].splitlines()] == [
+        "face 0",
+        "face 0 (face 1)",
+    ]
 
 
 def test_conditions_that_are_met_at_once_have_tiers_of_their_own() -> None:

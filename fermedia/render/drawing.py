@@ -20,7 +20,7 @@ from fermedia.render.colors import DARK, EMOTION_COLORS, LIGHT, RGB, rgb, text_o
 from fermedia.render.features import features
 from fermedia.render.patches import LayerCache, Patch, Pixels, over
 from fermedia.render.placing import PanelState, PanelStyle, Placement, Placer, Rect
-from fermedia.render.sprites import can_be_drawn, corner, rounded, text_sprite, text_width, tint
+from fermedia.render.sprites import corner, drawable, rounded, text_sprite, text_width, tint
 from fermedia.types import EMOTIONS, Box, Observation
 
 _TEXT = 0.0155  # text size relative to the square root of the image's area: 22 pixels at 1920x1080
@@ -70,7 +70,8 @@ class Painter:
 
     def __init__(self, width: int, height: int, look: Look = PLAIN) -> None:
         self._undecided, self._draw = look.undecided, look.draw
-        self._names = {face_id: _short(name) for face_id, name in look.names.items() if can_be_drawn(name)}
+        names = {face_id: drawable(_short(name)) for face_id, name in look.names.items()}
+        self._names = {face_id: name for face_id, name in names.items() if name}
         self._width, self._height = width, height
         self._text = max(_LEAST_TEXT, round(_TEXT * sqrt(width * height)))
         self._placer = Placer(width, height, margin=max(2, self._text // 4))
@@ -136,7 +137,7 @@ def overlay(observations: Sequence[Observation], width: int, height: int, look: 
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "."
 
 
 def _frame(observation: Observation, word: str, rect: Rect, text: int) -> list[Patch]:

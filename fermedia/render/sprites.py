@@ -7,7 +7,9 @@ Both are shared and must not be changed.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,13 +32,21 @@ def _usual(pixels: int) -> _Font:
     return ImageFont.load_default(pixels)
 
 
+#: Fonts with more letters than Pillow's, which only has those of English: by their files, as Linux, Windows and macOS
+#: have them. Pillow looks for them where the system keeps its fonts.
+_FURTHER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf")
+
+
 @lru_cache(maxsize=16)
 def _further(pixels: int) -> _Font:
-    """Matplotlib's DejaVu Sans, which has the letters that Pillow's font lacks; found without loading Matplotlib."""
+    """A font with more letters: Matplotlib's (found without loading it), one of the system's, or else Pillow's."""
     found = find_spec("matplotlib")
     places = found.submodule_search_locations if found else None
-    path = Path(places[0], "mpl-data", "fonts", "ttf", "DejaVuSans.ttf") if places else None
-    return ImageFont.truetype(str(path), pixels) if path and path.is_file() else _usual(pixels)
+    own = [str(Path(places[0], "mpl-data", "fonts", "ttf", _FURTHER[0]))] if places else []
+    for name in (*own, *_FURTHER):
+        with suppress(OSError):
+            return ImageFont.truetype(name, pixels)
+    return _usual(pixels)
 
 
 @lru_cache(maxsize=512)
@@ -58,9 +68,10 @@ def _enlarged(size: int) -> int:
     return 8 if size < 24 else 4
 
 
-def can_be_drawn(text: str) -> bool:
-    """Whether there is a font with all letters of a text: at least those of Latin, Greek and Cyrillic scripts."""
-    return _fonts(text) is not None
+def drawable(text: str) -> str | None:
+    """A text with letters that a font has: as it is, or without its accents; None if there are none for it."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return next((spelled for spelled in (text, bare) if _fonts(spelled) is not None), None)
 
 
 @lru_cache(maxsize=512)

@@ -390,7 +390,7 @@ def arrange(figure: Figure, handles: Sequence[Any], labels: Sequence[Any] | None
 def time_axis(axes: Axes, span: float) -> None:
     """Format the axis of a time in seconds, ``span`` of which are shown."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-    most = min(10.0, max(3.0, 1.4 * axes.get_figure(root=True).get_figwidth()))  # so that the times do not touch
+    most = min(10, max(3, axes.bbox.width / 52))  # so that the times do not touch
     step = next((s for s in steps if span / s <= most), 14400)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, step)))

@@ -367,9 +367,9 @@ def agree(
     """Compare human codes with each other and with the results of analyze in DIR: kappa, AC1, F1, ICC, confusion.
 
     CODES are CSV or .xlsx files with the columns item, begin, end, label (times in seconds), or item, frame or time,
-    label, and optionally coder, face_id, valence or any measure; tables that BORIS exported (aggregated or tabular
-    events); .eaf files of ELAN; or sheets of fermedia sample. A coder is called as a column or ELAN's annotator says,
-    or else as the file. A folder stands for one coder, who is called as the folder and whose files are in it.
+    label, and optionally coder, face_id or person, valence or any measure; tables that BORIS exported (aggregated or
+    tabular events); .eaf files of ELAN; or sheets of fermedia sample. A coder is called as a column or ELAN's annotator
+    says, or else as the file. A folder stands for one coder, who is called as the folder and whose files are in it.
 
     OUT gets agreement.csv, confusion.csv, agreement.html, a figure, and method.txt, a paragraph for the method section.
     """

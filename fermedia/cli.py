@@ -267,9 +267,15 @@ def segments(
 
 @cli.command()
 @click.argument("results", type=FOLDER, metavar="DIR")
-@click.argument("items", nargs=-1, required=True, metavar="ITEM...")
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option(
+    "--participant",
+    metavar="NAME",
+    help="Remove all items of a participant (analyze --participants) or person (analyze --people), if nobody else with "
+    "a name is in them.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-def remove(results: Path, items: tuple[str, ...], quiet: bool) -> int:
+def remove(results: Path, items: tuple[str, ...], participant: str | None, quiet: bool) -> int:
     """Take items out of the results of analyze in DIR for good, for example of a participant who withdrew.
 
     ITEM is a name as in summary.csv, or the path of the recording. Its tables, images and pages are deleted, and it
@@ -278,10 +284,12 @@ def remove(results: Path, items: tuple[str, ...], quiet: bool) -> int:
     """
     from fermedia.jobs.interrupt import ended_promptly
 
+    if not items and participant is None:
+        raise click.UsageError("nothing to remove: give the names of items, or --participant NAME")
     with ended_promptly(EXIT_INTERRUPTED, "to finish, give the same command again"):
         from fermedia.commands.remove import remove_items
 
-        said = remove_items(results, items)
+        said = remove_items(results, items, participant)
     if not quiet:
         say(said, err=True)
     return 0

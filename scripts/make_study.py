@@ -98,8 +98,8 @@ def write_study(folder: Path, count: int = 8) -> list[Person]:
         for p in persons:
             for begin, end in p.smiles:
                 early, late = rng.normal(0, 0.15, 2)
-                rows.append((f"{p.name}.mp4", f"{begin + early:.2f}", f"{end + late:.2f}", "smile"))
-        _write(folder / f"codes_{coder}.csv", ("item", "begin", "end", "label"), rows)
+                rows.append((f"{p.name}.mp4", f"{begin + early:.2f}", f"{end + late:.2f}", "smile", p.name))
+        _write(folder / f"codes_{coder}.csv", ("item", "begin", "end", "label", "person"), rows)
     with whole_file(folder / "labels.txt") as path:
         path.write_text("smile = happy\n", encoding="utf-8")
     return persons

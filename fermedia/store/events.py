@@ -27,7 +27,7 @@ from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import set_aside
 from fermedia.store.settings import METHOD
 from fermedia.study.events import Event, EventFiles, beyond
-from fermedia.study.participants import Participants
+from fermedia.study.participants import Participants, combination
 from fermedia.study.windows import Baseline, Courses, Happening, Steps, Unit
 from fermedia.tables.cells import cell
 from fermedia.tables.finished import DESCRIPTION, FinishedItem, sensible
@@ -216,7 +216,7 @@ def _people(participants: Participants, summary: Path) -> dict[str, dict[str, Un
         raise DataError(f"{shown(summary)}: is damaged ({error}); run fermedia analyze again") from error
     found: dict[str, dict[str, Unit]] = {}
     for row in participants.matched(table)[0].to_dict("records"):
-        condition = ", ".join(str(row[factor]) for factor in participants.factors)
+        condition = combination(str(row[factor]) for factor in participants.factors)
         found.setdefault(str(row["item"]), {})[str(row["face_id"])] = Unit(str(row["participant"]), condition)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,11 @@ _NAMED = 3
 
 #: From this number of rows on, a factor with another level in each of them is probably none.
 _MANY = 8
+
+
+def combination(levels: Iterable[str]) -> str:
+    """The name of a combination of levels of several factors."""
+    return ", ".join(levels)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from fermedia.store.record import about_runs
 from fermedia.store.remembered import RememberedOptions
 from fermedia.store.removal import forget, was_removed
 from fermedia.store.results import read_ledger
-from fermedia.study.item_names import ItemNames, spellings
+from fermedia.study.item_names import ItemNames
 from fermedia.study.participants import Participants
 from fermedia.tables.finished import DESCRIPTION, place
 
@@ -84,7 +84,7 @@ def _keys(ledger: Ledger, out: Path, names: Sequence[str]) -> list[str]:
         if key is not None:
             keys.append(key)
         # Parts of names mean no item here: of an item whose removal was interrupted, only the whole name is recognized.
-        elif not any(was_removed(ledger, text) for text in spellings(name)):
+        elif not was_removed(ledger, name):
             where = f"{shown(out, whole=True)}{known.hint(name)}"
             raise UsageError(f"{printable(name)}: is no item of {where}; see its summary.csv")
     return list(dict.fromkeys(keys))

@@ -25,6 +25,7 @@ from fermedia.store.derive import MEASURES, TIMELINE
 from fermedia.store.fingerprints import Fingerprint
 from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import set_aside
+from fermedia.store.removal import was_removed
 from fermedia.store.settings import METHOD
 from fermedia.study.events import Event, EventFiles, beyond
 from fermedia.study.participants import Participants, combination
@@ -78,10 +79,12 @@ def write_events(
     made, found = Made(), dict[str, list[Event]]()
     if options.events is not None:
         files = EventFiles.read(options.events)
-        found, made.notes = files.matched({name: recorded(item) for name, item in videos.items()})
+        removed = partial(was_removed, ledger)
+        found, made.notes = files.matched({name: recorded(item) for name, item in videos.items()}, removed)
         made.events = sum(map(len, found.values()))
         if not found:
-            raise UsageError(f"--events {made.notes[0]}")
+            where = shown(options.events, whole=True)
+            raise UsageError(f"--events {made.notes[0] if made.notes else f'{where}: has no event of what is left'}")
         made.notes += beyond(found, {name: _analysed(videos[name]) for name in found})
     if options.baseline is not None:
         made.notes += _without_baseline(Baseline(options.baseline), found, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,11 +91,14 @@ class Participants:
         table["face_id"] = [face if face == ALL_FACES else str(int(face)) for face in table["face_id"]]
         return cls(path, table, tuple(factors), tuple(copied.values()))
 
-    def matched(self, summary: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    def matched(
+        self, summary: pd.DataFrame, removed: Callable[[str], bool] = lambda _: False
+    ) -> tuple[pd.DataFrame, list[str]]:
         """The rows of ``table`` with the items' names in the results, and what is to be said about them.
 
         Args:
             summary: summary.csv (``tables.summary.read_summary``).
+            removed: Whether an item was removed from the results, about which nothing is said.
 
         Returns:
             The rows, without those that name an item for the second time; those that name what the results do not
@@ -113,6 +116,8 @@ class Participants:
         unknown = [pair for pair in zip(wanted["item"], wanted["face_id"], strict=True) if pair not in there]
         left_out = sorted(items.keys() - set(wanted["item"]))
         known = wanted.assign(item=[items.get(item, item) for item in wanted["item"]])
+        gone = {item for item in dict.fromkeys(item for item, _ in unknown) if item not in items and removed(item)}
+        unknown = [(item, face) for item, face in unknown if item not in gone]
         said = [self._complaint(unknown, names, left_out, again), self._several(known, faces), self._no_factors()]
         return known, [text for text in said if text]
 

@@ -227,13 +227,14 @@ def _write_tables(folder: RunFolder, keys: Sequence[str], remembered: Remembered
 def _write_events(folder: RunFolder, remembered: RememberedOptions, keys: Sequence[str], progress: Progress) -> None:
     try:
         people = Participants.read(Path(remembered.participants)) if remembered.participants else None
-        made = write_events(folder.path, folder.ledger, remembered.events, people, keys)
-        renew_pages(folder.path, folder.ledger)
+        for note in write_events(folder.path, folder.ledger, remembered.events, people, keys).notes:
+            progress.note(note)
     except (UsageError, DataError) as error:
-        progress.note(f"{error}; windows.csv and courses.csv are not updated")
-        return
-    for note in made.notes:
-        progress.note(note)
+        progress.note(f"{error}; windows.csv and courses.csv are not updated, and the events of the items stay")
+    try:
+        renew_pages(folder.path, folder.ledger)
+    except DataError as error:
+        progress.note(f"{error}; pages are not updated")
 
 
 def _say_failures(ledger: Ledger, keys: Sequence[str], progress: Progress) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def _is_blank(path: Path) -> bool:
             if part.strip(b"\0"):
                 return False
     return True
+
+
+def carry(place: Path, staging: Path, names: Iterable[str]) -> None:
+    """Copy what an item's folder has under these names into the one that is to replace it. Raises OSError."""
+    for name in names:
+        path = place / name
+        if path.is_symlink():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, staging / name, symlinks=True)
+        elif path.is_file():
+            shutil.copy2(path, staging / name)
 
 
 def publish(staging: Path, place: Path) -> None:

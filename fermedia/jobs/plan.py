@@ -16,7 +16,7 @@ from fermedia.store.fingerprints import Fingerprint, check, in_words
 from fermedia.store.folder import RunFolder
 from fermedia.store.identity import identify
 from fermedia.store.ledger import Ledger, Outcome
-from fermedia.store.outputs import PLOTS, remove, set_aside
+from fermedia.store.outputs import PLOTS, is_text, remove, set_aside
 from fermedia.store.removal import left_in
 from fermedia.store.settings import differences, only_drawn
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
@@ -105,6 +105,11 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
                 continue
             result.notes.append(f"{key}: {in_words(broken)}; it is analysed again")
             _keep_texts(folder, key, broken)
+        elif former := outcome or (ledger.outdated.get(key) if redo == "all" else None):
+            changed = _changed(folder, former)
+            if kept := _keep_texts(folder, key, changed):
+                names = ", ".join(f"{name} as {path.name}" for name, path in sorted(kept.items()))
+                result.notes.append(f"{key}: {in_words(changed)}; kept, while it is analysed again: {names}")
         if outcome:
             again.append(key)
         elif redo != "all" and _is_only_drawn(ledger, key, settings):
@@ -204,6 +209,13 @@ def _can_be_drawn(folder: RunFolder, item: MediaItem, settings: dict[str, Any]) 
         return False
     _, broken = _check_needed(folder, outcome)
     return not broken and not outcome.failures and outcome.source.renewed(item) is not None
+
+
+def _changed(folder: RunFolder, outcome: Outcome) -> dict[str, str]:
+    """The tables of an item that are not what was made, with descriptions."""
+    place = folder.place(outcome.key)
+    tables = {name: was for name, was in outcome.outputs.items() if is_text(name) and os.path.lexists(place / name)}
+    return check(place, tables)[1]
 
 
 def _check_needed(folder: RunFolder, outcome: Outcome) -> tuple[dict[str, Fingerprint | None], dict[str, str]]:

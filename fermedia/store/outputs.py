@@ -34,12 +34,17 @@ def made(folder: Path) -> dict[str, Fingerprint | None]:
     return {name: Fingerprint.of(folder / name) for name in sorted(os.listdir(folder))}
 
 
+def is_text(name: str) -> bool:
+    """Whether an output is a table or a text, which a user may have edited."""
+    return name in _TEXTS
+
+
 def set_aside(path: Path) -> Path | None:
     """Rename a changed table, since a user may have edited it. Returns the new path, or None if nothing was renamed.
 
     Files that are empty or only contain zeros, as after a crash of the machine, are not kept. Raises OSError.
     """
-    if path.name not in _TEXTS or not os.path.lexists(path) or _is_blank(path):
+    if not is_text(path.name) or not os.path.lexists(path) or _is_blank(path):
         return None
     number, aside = 1, path.with_name(f"{path.name}.changed")
     while os.path.lexists(aside):

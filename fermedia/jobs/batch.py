@@ -26,9 +26,10 @@ from fermedia.store.fingerprints import check, in_words, size
 from fermedia.store.folder import RunFolder
 from fermedia.store.identity import same_content
 from fermedia.store.ledger import Failure, Ledger, Outcome
+from fermedia.store.outputs import remove_images
 from fermedia.store.record import about_run, run_record
 from fermedia.store.remembered import RememberedOptions
-from fermedia.store.settings import made_with
+from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
 from fermedia.study.participants import Participants
 from fermedia.tables.finished import notes, read_description
@@ -168,6 +169,8 @@ def run_batch(
                         _check_room(out, outcome)
                         ledger.add(outcome)
                         progress.report(outcome)
+                        if hides(settings) and not outcome.finished and remove_images(folder.place(outcome.key)):
+                            progress.note(f"{outcome.key}: its earlier images, which show faces, are deleted")
                         _say_notes(folder, outcome, progress)
             folder.forget_spans()
             state = "finished"

@@ -18,7 +18,7 @@ from fermedia.store.identity import identify
 from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import PLOTS, is_text, remove, set_aside
 from fermedia.store.removal import left_in
-from fermedia.store.settings import differences, only_drawn
+from fermedia.store.settings import differences, hides, only_drawn
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.types import MediaItem
 
@@ -126,9 +126,8 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
         count = len(result.drawn)
         what = "1 item is" if count == 1 else f"{count} items are"
         result.notes.append(f"{what} drawn again, but not analysed again ({'; '.join(other.values()) or 'going on'})")
-    hides = settings.get("blur") is not None or not settings.get("faces", True)
     left = sorted(key for key in ledger.outdated.keys() - set(result.keys) if folder.place(key).exists())
-    if hides and left:
+    if hides(settings) and left:
         what = "not among the inputs, so that earlier images remain in the folder"
         result.notes.append(
             f"{few(left, _MOST_NAMED)}: {what}; add the recordings, or take them out with fermedia remove"

@@ -22,8 +22,11 @@ from fermedia.tables.finished import DESCRIPTION
 #: The folder of figures, in an item's folder and in that of the run.
 PLOTS = "plots"
 
+#: What shows the recording in an item's folder.
+IMAGES = {"annotated", "annotated.mp4", PREVIEWS}
+
 #: All names that fermedia writes in an item's folder.
-OWN = DERIVED | {TIMELINE, MEASURES, LANDMARKS, DESCRIPTION, "annotated", "annotated.mp4", PREVIEWS, PLOTS, EVENTS_FILE}
+OWN = DERIVED | IMAGES | {TIMELINE, MEASURES, LANDMARKS, DESCRIPTION, PLOTS, EVENTS_FILE}
 
 #: Tables and texts, which users may have edited.
 _TEXTS = DERIVED - {PAGE, DATA} | {TIMELINE, MEASURES, EVENTS_FILE}
@@ -119,6 +122,14 @@ def _publish_into(staging: Path, place: Path) -> None:
             remove(place / name)
         patiently(partial((staging / name).replace, place / name), place / name)
     sync(place)
+
+
+def remove_images(place: Path) -> bool:
+    """Remove the annotated video or photos and the previews of an item. Returns whether there were any."""
+    there = [place / name for name in IMAGES if os.path.lexists(place / name)]
+    for path in there:
+        remove(path)
+    return bool(there)
 
 
 def remove(path: Path) -> None:

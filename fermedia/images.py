@@ -28,13 +28,14 @@ class ArrayImage(Image):
         """BT.601 luma, full range, (h, w)."""
         return np.asarray(cv2.cvtColor(self._rgb[part], cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
-        """RGB, C-contiguous. Without a size, or with the image's own, it is the image's own array: do not modify it."""
-        if size is None or size == (self.width, self.height):
-            return self._rgb
-        shrinks = size[0] <= self.width and size[1] <= self.height
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(self._rgb, size, interpolation=method), dtype=np.uint8)
+    def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Color:
+        """RGB, C-contiguous. Whole and without another size it is the image's own array: do not modify it."""
+        rgb = self._rgb[part]
+        height, width = rgb.shape[:2]
+        if size is None or size == (width, height):
+            return np.ascontiguousarray(rgb)
+        method = cv2.INTER_AREA if size[0] <= width and size[1] <= height else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(rgb, size, interpolation=method), dtype=np.uint8)
 
 
 def as_image(image: Image | NDArray[np.uint8]) -> Image:

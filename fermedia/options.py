@@ -413,8 +413,8 @@ class EventOptions(Options):
 
 #: The figures of ``fermedia plot``, by the names of their files.
 PLOT_KINDS = (
-    *("timeline", "distribution", "measures", "heatmap", "participants", "blendshapes_by_emotion"),
-    *("blendshapes_by_condition", "courses", "windows"),
+    *("timeline", "distribution", "measures", "heatmap", "participants", "differences"),
+    *("blendshapes_by_emotion", "blendshapes_by_condition", "courses", "windows"),
 )
 
 #: Seconds before and after an event's begin, and per step, of courses.

@@ -28,6 +28,7 @@ from fermedia.vision.classify import Classifier
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.observe import MOST_PIXELS, Observer
 from fermedia.vision.quality import Limits
+from fermedia.vision.tiles import overlaps
 
 #: Maximum number of files named in a message about many.
 _MOST_NAMES = 10
@@ -78,6 +79,7 @@ class Pipeline:
     ) -> None:
         self.options = options
         self.classifier = Classifier.load(options.model, options.labels)
+        self._region = Box(*map(int, options.region.split(","))) if options.region else None
         detector = partial(FaceDetector, options.detection_confidence, options.detector, options.runtime)
         self.observer = Observer(
             self.classifier,
@@ -85,7 +87,7 @@ class Pipeline:
             Limits(options.min_face, options.max_yaw, options.max_pitch),
             options.measures,
             options.landmarks or landmarks,
-            region=Box(*map(int, options.region.split(","))) if options.region else None,
+            region=self._region,
             low_priority=low_priority,
             owns_process=owns_process,
         )
@@ -106,13 +108,19 @@ class Pipeline:
             size: Width and height of the frames in pixels; the first frame's if None.
 
         Raises:
-            MediaError: It cannot be read.
+            MediaError: It cannot be read, or the region lies outside its image.
         """
         if item.kind == "folder":
             raise refused(item.path)
+        reader: Reader
         if item.kind == "sequence":
-            return SequenceReader(item, self.options.sequence_fps or 1, size)
-        return VideoReader(item.path, size)
+            reader = SequenceReader(item, self.options.sequence_fps or 1, size)
+        else:
+            reader = VideoReader(item.path, size)
+        if not self._has_region(reader.info.width, reader.info.height):
+            with reader:
+                raise self._outside(item, f"the image, which has {reader.info.width}x{reader.info.height} pixels")
+        return reader
 
     def video(
         self,
@@ -161,15 +169,23 @@ class Pipeline:
 
         Yields:
             Each photo, in order, with its observations.
+
+        Raises:
+            MediaError: The region lies outside the images of all photos.
         """
 
+        reached = read = 0
+
         def frames() -> Generator[Frame]:
+            nonlocal reached, read
             images = in_order(lambda path: self._readers.submit(_read, path), item.files, _weight, 1.0)
             with closing(images):
                 for index, (path, image) in enumerate(zip(item.files, images, strict=True)):
                     if isinstance(image, MediaError):
                         failed(path, image)
                     else:
+                        read += 1
+                        reached += self._has_region(image.width, image.height)
                         yield Frame(index, None, image, name=path.name)
 
         def on_fault(frame: Frame, error: Exception) -> None:
@@ -180,6 +196,15 @@ class Pipeline:
             seen = seeing(images) if seeing else self.observer.observe(images, follow=False, on_fault=on_fault)
             with closing(seen) as observed:
                 yield from kept(observed, keep)
+        if read and not reached:
+            raise self._outside(item, "every photo's image" if read > 1 else "the photo's image")
+
+    def _has_region(self, width: int, height: int) -> bool:
+        """Whether any of the region, if there is one, lies in an image of this size."""
+        return self._region is None or overlaps(self._region, width, height)
+
+    def _outside(self, item: MediaItem, image: str) -> MediaError:
+        return MediaError(f"{shown(item.path)}: the region {self.options.region} lies outside {image}", "read")
 
 
 def kept(observed: Iterable[Observed], keep: Keep | None) -> Iterator[Observed]:

@@ -131,6 +131,10 @@ class Box:
         """Square pixels."""
         return self.width * self.height
 
+    def holds(self, point: tuple[float, float]) -> bool:
+        """Whether a point (x, y) lies in the box; its left and top edges belong to it."""
+        return 0 <= point[0] - self.x < self.width and 0 <= point[1] - self.y < self.height
+
     def iou(self, other: Box) -> float:
         """Intersection over union with another box, 0..1."""
         w = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
@@ -291,6 +295,11 @@ class Fit:
         # Even offsets: chroma planes have half the size.
         return cls(video, (video[0] - width) // 4 * 2, (video[1] - height) // 4 * 2, width, height, scale)
 
+    def own(self, box: Box) -> Box:
+        """A box in the video's pixels, converted to the own image's."""
+        scale = self.scale
+        return Box((box.x - self.x) / scale, (box.y - self.y) / scale, box.width / scale, box.height / scale)
+
     def face(self, face: Face) -> Face:
         """A face in the own image, converted to the video's pixels."""
         box, scale = face.box, self.scale
@@ -335,9 +344,9 @@ class Image(ABC):
         """The grey image, (height, width), uint8, or a part of it; a new array for each call."""
 
     @abstractmethod
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
-        """RGB, (height, width, 3), uint8, C-contiguous; scaled to ``size`` (width, height) if given, by averaging areas
-        when it shrinks."""
+    def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Color:
+        """RGB of the image or a part of it, (height, width, 3), uint8, C-contiguous; scaled to ``size`` (width, height)
+        if given, by averaging areas when it shrinks."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fermedia.columns import CONDITIONS, MEASURED, PARTICIPANTS
+from fermedia.columns import COMPARISONS, CONDITIONS, MEASURED, PARTICIPANTS
 from fermedia.errors import OutputError, UsageError
 from fermedia.files import counted, few, shown, sweep, unlinked
 from fermedia.names import portable
@@ -20,7 +20,7 @@ from fermedia.options import PLOT_KINDS
 from fermedia.render.colors import EMOTION_COLORS
 from fermedia.report.event_plots import plot_courses, plot_windows
 from fermedia.report.events import read_courses, read_windows
-from fermedia.report.group_plots import factors, plot_factor
+from fermedia.report.group_plots import factors, plot_differences, plot_factor
 from fermedia.report.measure_plots import STANDARD, plot_means, plot_measures
 from fermedia.report.plots import FORMATS, WIDTH, plot_distribution, plot_heatmap, plot_timeline, save, strip
 from fermedia.store.derive import TIMELINE
@@ -115,9 +115,10 @@ def plot_results(
     """Draw figures of the results in ``out``.
 
     ``items/<key>/plots/`` has ``timeline`` (only for videos) and ``distribution``; ``plots/`` has ``heatmap`` of all
-    videos, with ``--participants`` a ``by_FACTOR`` for each factor, and ``courses`` and ``windows`` with events. If
-    faces were measured, ``items/<key>/plots/`` of videos has ``measures``, and ``plots/`` has
-    ``blendshapes_by_emotion``, and with participants ``blendshapes_by_condition``.
+    videos, with ``--participants`` a ``by_FACTOR`` for each factor and a ``differences_FACTOR`` if participants have
+    several of its levels, and ``courses`` and ``windows`` with events. If faces were measured, ``items/<key>/plots/``
+    of videos has ``measures``, and ``plots/`` has ``blendshapes_by_emotion``, and with participants
+    ``blendshapes_by_condition``.
 
     Args:
         out: The folder of results.
@@ -187,7 +188,7 @@ def plot_results(
             places.append("of all videos")
         if _draw_blendshapes(out, means, figures):
             places.append("of blendshapes")
-        if "participants" in wanted and _draw_groups(out, figures):
+        if _draw_groups(out, figures):
             places.append("of participants")
         for name, draw in of_run:
             draw(unlinked(out, PLOTS) / name)
@@ -264,18 +265,23 @@ def _draw_blendshapes(out: Path, means: GroupMeans, figures: Figures) -> bool:
 
 
 def _draw_groups(out: Path, figures: Figures) -> bool:
-    """Draw a figure for each factor of ``--participants``. Returns whether there are participants."""
-    paths = [out / f"{table.name}.csv" for table in (PARTICIPANTS, CONDITIONS)]
-    if not all(path.is_file() for path in paths):
+    """Draw the wanted figures of each factor of ``--participants``. Returns whether any was drawn."""
+    tables = (PARTICIPANTS, CONDITIONS, COMPARISONS)
+    paths = [out / f"{table.name}.csv" for table in tables]
+    if not figures.wanted & {"participants", "differences"} or not all(path.is_file() for path in paths):
         return False
+    drawn: dict[str, Figure] = {}
     with sensible(out):
-        people, conditions = (
-            read_csv(path, table) for path, table in zip(paths, (PARTICIPANTS, CONDITIONS), strict=True)
-        )
+        people, conditions, comparisons = (read_csv(path, table) for path, table in zip(paths, tables, strict=True))
         if people.empty:
             return False
         for factor in (*factors(conditions),) or (None,):
-            name = "participants" if factor is None else f"by_{portable(factor.replace('/', '_'))}"
-            figure = plot_factor(people, conditions, factor, **figures.look)
+            called = factor and portable(factor.replace("/", "_"))
+            if "participants" in figures.wanted:
+                name = f"by_{called}" if called else "participants"
+                drawn[name] = plot_factor(people, conditions, factor, **figures.look)
+            if "differences" in figures.wanted and factor is not None and (comparisons["factor"] == factor).any():
+                drawn[f"differences_{called}"] = plot_differences(people, comparisons, factor, **figures.look)
+        for name, figure in drawn.items():
             save(figure, unlinked(out, PLOTS) / name, figures.formats)
-    return True
+    return bool(drawn)

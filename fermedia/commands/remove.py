@@ -73,7 +73,7 @@ def remove_items(out: Path, names: Sequence[str], participant: str | None = None
                 forget(ledger, keys)
             for key in (*keys, *(key for key in stray(out, ledger).values() if was_removed(ledger, key))):
                 kept += _delete(folder, key)
-            _write_again(folder)
+            kept += _write_again(folder)
         except OSError as error:
             text = f"{where}: cannot be changed ({error.strerror or error}); to finish, give the same command again"
             raise OutputError(text) from error
@@ -93,7 +93,7 @@ def _keys(ledger: Ledger, out: Path, names: Sequence[str]) -> list[str]:
         if key is not None:
             keys.append(key)
         # Parts of names mean no item here: of an item whose removal was interrupted, only the whole name is recognized.
-        elif not any(was_removed(ledger, text) for text in spellings(name)):
+        elif not was_removed(ledger, name):
             where = f"{shown(out, whole=True)}{known.hint(name)}"
             raise UsageError(f"{printable(name)}: is no item of {where}; see its summary.csv")
     return list(dict.fromkeys(keys))
@@ -174,8 +174,9 @@ def _delete(folder: RunFolder, key: str) -> list[str]:
     return []
 
 
-def _write_again(folder: RunFolder) -> None:
-    """Write the tables, pages and records of the folder without the removed items."""
+def _write_again(folder: RunFolder) -> list[str]:
+    """Write the tables, pages and records of the folder without the removed items; returns what cannot be made."""
+    said: list[str] = []
     out, ledger = folder.path, folder.ledger
     figures = out / PLOTS
     for path in list(figures.iterdir()) if figures.is_dir() and not figures.is_symlink() else ():
@@ -188,11 +189,15 @@ def _write_again(folder: RunFolder) -> None:
     folder.remove_groups()
     for table in (WINDOWS, COURSES):
         remove(out / f"{table.name}.csv")
-    with suppress(UsageError, DataError, MissingExtraError):  # analyze says what is wrong with the files given
+    try:
         people = participants_of(ledger)
+    except (UsageError, DataError, MissingExtraError) as error:
+        said.append(f"{error}; the tables of participants are not written")
     folder.write_tables(ledger.named, people)
-    with suppress(UsageError, DataError, MissingExtraError):
+    try:
         write_events(out, ledger, remembered.events, people, [*ledger.named])
+    except (UsageError, DataError, MissingExtraError) as error:
+        said.append(f"{error}; windows.csv and courses.csv are not written")
     with suppress(DataError):
         renew_pages(out, ledger)
     with suppress(OSError, ValueError):  # it is for people only, and written by every run
@@ -201,3 +206,4 @@ def _write_again(folder: RunFolder) -> None:
         totals = Totals.of(ledger, int(before.get("earlier", 0)), float(before.get("seconds", 0))).record()
         write_json(out / RUN, record | about_runs(ledger) | {"totals": totals})
     write_report(out, [outcome.key for outcome in ledger.chosen() if outcome.finished], items=False)
+    return said

@@ -29,10 +29,11 @@ from fermedia.store.fingerprints import check, in_words, size
 from fermedia.store.folder import RunFolder
 from fermedia.store.identity import same_content
 from fermedia.store.ledger import Failure, Ledger, Outcome
+from fermedia.store.outputs import remove_images
 from fermedia.store.record import about_run, run_record
 from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.removal import was_removed
-from fermedia.store.settings import made_with
+from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
 from fermedia.study.item_names import ItemNames, spellings
 from fermedia.study.participants import Participants
@@ -182,6 +183,8 @@ def run_batch(
                         _check_room(out, outcome)
                         ledger.add(outcome)
                         progress.report(outcome)
+                        if hides(settings) and not outcome.finished and remove_images(folder.place(outcome.key)):
+                            progress.note(f"{outcome.key}: its earlier images, which show faces, are deleted")
                         _say_notes(folder, outcome, progress)
                         _say_doubts(folder, outcome, options, progress)
             folder.forget_spans()
@@ -290,13 +293,14 @@ def _write_tables(folder: RunFolder, keys: Sequence[str], remembered: Remembered
 def _write_events(folder: RunFolder, remembered: RememberedOptions, keys: Sequence[str], progress: Progress) -> None:
     try:
         participants = participants_of(folder.ledger)
-        made = write_events(folder.path, folder.ledger, remembered.events, participants, keys)
-        renew_pages(folder.path, folder.ledger)
+        for note in write_events(folder.path, folder.ledger, remembered.events, participants, keys).notes:
+            progress.note(note)
     except (UsageError, DataError) as error:
-        progress.note(f"{error}; windows.csv and courses.csv are not updated")
-        return
-    for note in made.notes:
-        progress.note(note)
+        progress.note(f"{error}; windows.csv and courses.csv are not updated, and the events of the items stay")
+    try:
+        renew_pages(folder.path, folder.ledger)
+    except DataError as error:
+        progress.note(f"{error}; pages are not updated")
 
 
 def _say_failures(ledger: Ledger, keys: Sequence[str], progress: Progress) -> None:

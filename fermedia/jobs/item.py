@@ -29,10 +29,11 @@ from fermedia.render.drawing import Look
 from fermedia.render.photos import PhotoWriter
 from fermedia.render.previews import FOLDER, PhotoPreviews, VideoPreviews
 from fermedia.render.video import AnnotatedVideoWriter
+from fermedia.report.pages import EVENTS_FILE
 from fermedia.store.derive import LANDMARKS, MEASURES, TIMELINE, derive, name_faces
 from fermedia.store.fingerprints import FileState, Fingerprint, file_states
 from fermedia.store.ledger import Failure, SummaryRow
-from fermedia.store.outputs import made, publish
+from fermedia.store.outputs import PLOTS, carry, made, publish
 from fermedia.study.people import faces_of
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.tables.landmarks import LandmarksWriter
@@ -163,16 +164,19 @@ class Engine:
                 result.seconds = time.monotonic() - begun
                 _check_unchanged(item, before, result)
                 if result.frames:
-                    self.complete(result, staging, place, details)
+                    self.complete(result, staging, place, details, drawn)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
         return result
 
-    def complete(self, result: ItemResult, staging: Path, place: Path, details: dict[str, Any]) -> None:
+    def complete(
+        self, result: ItemResult, staging: Path, place: Path, details: dict[str, Any], drawn: bool = False
+    ) -> None:
         """Finish an item whose tables, video and images are in ``staging``.
 
         Names its faces, writes its description (``details`` are added to it) and the derived files, moves all to
-        ``place``, and sets the folder, outputs and summary of ``result``.
+        ``place``, and sets the folder, outputs and summary of ``result``. The events stay, which come from a file of
+        the user, and, if the item is only ``drawn`` again, the figures.
         """
         name_faces(staging, result.people)
         item = FinishedItem(str(result.item.key), staging)
@@ -184,6 +188,7 @@ class Engine:
             for row in records(table)
         )
         outputs = made(staging)
+        carry(place, staging, [EVENTS_FILE, PLOTS] if drawn else [EVENTS_FILE])
         publish(staging, place)
         result.folder, result.outputs, result.summary = place, outputs, summary
 

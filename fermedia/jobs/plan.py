@@ -18,9 +18,9 @@ from fermedia.store.fingerprints import Fingerprint, check, in_words
 from fermedia.store.folder import RunFolder
 from fermedia.store.identity import identify
 from fermedia.store.ledger import Ledger, Outcome
-from fermedia.store.outputs import PLOTS, remove, set_aside
+from fermedia.store.outputs import PLOTS, is_text, remove, set_aside
 from fermedia.store.removal import left_in
-from fermedia.store.settings import differences, only_drawn
+from fermedia.store.settings import differences, hides, only_drawn
 from fermedia.study.people import Names
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.types import MediaItem
@@ -127,6 +127,11 @@ def plan(
             why = in_words(broken) or "another face has the name"
             result.notes.append(f"{key}: {why}; it is analysed again")
             _keep_texts(folder, key, broken)
+        elif former := outcome or (ledger.outdated.get(key) if redo == "all" else None):
+            changed = _changed(folder, former)
+            if kept := _keep_texts(folder, key, changed):
+                names = ", ".join(f"{name} as {path.name}" for name, path in sorted(kept.items()))
+                result.notes.append(f"{key}: {in_words(changed)}; kept, while it is analysed again: {names}")
         if outcome:
             again.append(key)
         elif redo != "all" and _is_only_drawn(ledger, key, settings):
@@ -144,9 +149,8 @@ def plan(
         what = "1 item is" if count == 1 else f"{count} items are"
         why = "; ".join(other.values()) or ("names" if named else "going on")
         result.notes.append(f"{what} drawn again, but not analysed again ({why})")
-    hides = settings.get("blur") is not None or not settings.get("faces", True)
     left = sorted(key for key in ledger.outdated.keys() - set(result.keys) if folder.place(key).exists())
-    if hides and left:
+    if hides(settings) and left:
         what = "not among the inputs, so that earlier images remain in the folder"
         result.notes.append(
             f"{few(left, _MOST_NAMED)}: {what}; add the recordings, or take them out with fermedia remove"
@@ -265,6 +269,13 @@ def _can_be_drawn(folder: RunFolder, item: MediaItem, settings: dict[str, Any], 
         return False
     _, broken = _check_needed(folder, outcome)
     return not broken and not outcome.failures and outcome.source.renewed(item) is not None
+
+
+def _changed(folder: RunFolder, outcome: Outcome) -> dict[str, str]:
+    """The tables of an item that are not what was made, with descriptions."""
+    place = folder.place(outcome.key)
+    tables = {name: was for name, was in outcome.outputs.items() if is_text(name) and os.path.lexists(place / name)}
+    return check(place, tables)[1]
 
 
 def _check_needed(folder: RunFolder, outcome: Outcome) -> tuple[dict[str, Fingerprint | None], dict[str, str]]:

@@ -58,7 +58,7 @@ class Unseen(Image):
     def gray(self, part: Part = WHOLE) -> Gray:
         raise FermediaError("the pixels of this frame are gone")
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
+    def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Color:
         raise FermediaError("the pixels of this frame are gone")
 
 

@@ -114,13 +114,17 @@ class VideoImage(Image):
         above = cv2.subtract(luma, _BLACK)  # type: ignore[call-overload]  # its stub knows of no numbers
         return np.asarray(cv2.convertScaleAbs(above, above, _EXPAND), dtype=np.uint8)
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
-        """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged)."""
-        width, height = size or (self.width, self.height)
-        shrinks = width < self.width or height < self.height
+    def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Color:
+        """RGB by the frame's own matrix and range (BT.709 or BT.601 by its size where untagged).
+
+        A part's colours, which have half the resolution, are those from the even pixel at or before its start.
+        """
+        source = self.frame if part == WHOLE else _cut(self.frame, part)
+        width, height = size or (source.width, source.height)
+        shrinks = width < source.width or height < source.height
         with self._lock:
             frame = _converter.own.reformat(
-                self.frame,
+                source,
                 width,
                 height,
                 "gbrp",  # FFmpeg takes twice as long for rgb24, and halves the chroma resolution for even widths
@@ -178,9 +182,21 @@ class FittedImage(VideoImage):
 
 
 def _samples(frame: av.VideoFrame, plane: int) -> Gray:
-    """A plane of the frame's size (luma, or a plane of gbrp) without the rows' padding; a view."""
+    """A plane of the frame (luma, chroma, or a plane of gbrp) without the rows' padding; a view."""
     held = frame.planes[plane]
-    return np.frombuffer(memoryview(held), np.uint8).reshape(-1, held.line_size)[: frame.height, : frame.width]
+    return np.frombuffer(memoryview(held), np.uint8).reshape(-1, held.line_size)[: held.height, : held.width]
+
+
+def _cut(frame: av.VideoFrame, part: Part) -> av.VideoFrame:
+    """Copy consecutive rows and columns of a frame; it has none of the frame's tags."""
+    (top, bottom, _), (left, right, _) = (s.indices(n) for s, n in zip(part, (frame.height, frame.width), strict=True))
+    copy = av.VideoFrame(right - left, bottom - top, frame.format.name)
+    for plane, factor in enumerate((1, 2, 2)):
+        into = _samples(copy, plane)
+        height, width = into.shape
+        y, x = top // factor, left // factor
+        into[:] = _samples(frame, plane)[y : y + height, x : x + width]
+    return copy
 
 
 class _Converter(threading.local):

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fermedia.images import ArrayImage
 from fermedia.types import WHOLE, Box, Color, Frame, Gray, Image, Observation, Part
 
 if TYPE_CHECKING:
@@ -189,7 +190,9 @@ class CoveredImage(Image):
     def gray(self, part: Part = WHOLE) -> Gray:
         return np.asarray(cv2.cvtColor(self.rgb(), cv2.COLOR_RGB2GRAY), np.uint8)[part]
 
-    def rgb(self, size: tuple[int, int] | None = None) -> Color:
+    def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Color:
+        if part != WHOLE:
+            return ArrayImage(self.rgb()).rgb(size, part)
         width, height = size or (self.width, self.height)
         image = np.array(self._image.rgb(size))
         hide(image, self._boxes, width / self.width, height / self.height)

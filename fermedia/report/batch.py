@@ -16,6 +16,7 @@ from fermedia.render.previews import Preview, read_previews
 from fermedia.report.events import run_events
 from fermedia.report.item import write_item_page
 from fermedia.report.pages import PAGE, is_current, url, write_batch
+from fermedia.study.participants import combination
 from fermedia.tables.cells import cell
 from fermedia.tables.finished import AGAIN, FinishedItem, sensible
 from fermedia.tables.summary import read_summary
@@ -176,7 +177,7 @@ def _label(row: dict[Hashable, Any]) -> str:
     levels = {name: level for name, level in row.items() if isinstance(level, str)}
     if len(levels) == 1 < len(row):  # of one of several factors
         return next(f"{name}: {level}" for name, level in levels.items())
-    return " \N{MIDDLE DOT} ".join(levels.values()) or "all"
+    return combination(levels.values()) or "all"
 
 
 def _table(folder: Path, table: Table) -> pd.DataFrame:

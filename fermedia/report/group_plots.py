@@ -1,4 +1,5 @@
-"""Figures of a study: participants by the levels of a factor, from participants.csv and conditions.csv.
+"""Figures of a study, from the tables of ``--participants``: participants by the levels of a factor, and their
+differences.
 
 Importing this module loads matplotlib.
 """
@@ -12,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
 
 from fermedia.columns import CONDITIONS, PARTICIPANT
 from fermedia.render.colors import EMOTION_COLORS
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Maximum number of levels in a figure: those that come first.
 MOST_LEVELS = 12
+
+#: Maximum number of pairs of levels in a figure: those that come first.
+MOST_PAIRS = 10
 
 #: Up to this number of levels, four panels have room beside each other.
 _FEW = 5
@@ -82,6 +86,110 @@ def plot_factor(
         mean = Line2D([], [], marker="D", color=INK, markersize=4, linewidth=1.2, label="mean and its 95 % interval")
         arrange(figure, [point, *([line] if points.index.has_duplicates else []), mean])
     return figure
+
+
+def plot_differences(
+    participants: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    factor: str,
+    *,
+    emotions: Sequence[str] = EMOTIONS,
+    width: float = WIDTH,
+) -> Figure:
+    """Plot the differences within participants between each two levels of a factor, of shares and of valence.
+
+    Each participant who has both levels is a point; a diamond is the mean difference, with its 95 % interval.
+
+    Args:
+        participants: participants.csv.
+        comparisons: comparisons.csv, with rows of this factor.
+        factor: The factor.
+        emotions: The emotions to show.
+        width: Width of the figure in inches.
+    """
+    rows = comparisons[comparisons["factor"] == factor]
+    pairs = list(dict.fromkeys(zip(rows["first"], rows["second"], strict=True)))
+    drawn = pairs[:MOST_PAIRS]
+    names = [emotion for emotion in EMOTIONS if emotion in emotions]
+    points = _points(participants, factor).set_index("level", append=True)
+    values = {pair: _differences(points, *pair) for pair in drawn}
+    means = {pair: _mean_differences(rows, *pair) for pair in drawn}
+    with style():
+        columns = min(2 if width > NARROW else 1, len(drawn))
+        lines = -(-len(drawn) // columns)
+        figure = Figure(figsize=(width, (0.19 * len(names) + 2.05) * lines + 0.6), layout="constrained")
+        more = ", differences within participants"
+        write_title(figure, factor, more + counted(len(drawn), len(pairs), "pairs"))
+        ratios = {"height_ratios": [max(1, len(names)), 1] * lines}
+        grid = figure.subplots(2 * lines, columns, squeeze=False, gridspec_kw=ratios)
+        room = int(16 * width / columns) - 26
+        texts = labels(list(dict.fromkeys(level for pair in drawn for level in pair)), room)
+        called = dict(zip(dict.fromkeys(level for pair in drawn for level in pair), texts, strict=True))
+        shares = [f"{emotion}_share" for emotion in names]
+        limit = _limit([values[pair][shares] for pair in drawn], [means[pair].loc[names] for pair in drawn], 1)
+        valence = _limit([values[pair] for pair in drawn], [means[pair].loc[[_VALENCE]] for pair in drawn], 2)
+        for number, pair in enumerate(drawn):
+            line, column = divmod(number, columns)
+            upper, lower = grid[2 * line, column], grid[2 * line + 1, column]
+            first, second = (called[level] for level in pair)
+            count = means[pair]["participants"].max()
+            upper.set_title(f"{second}\nminus {first} ({count})", fontsize=8)
+            _draw_differences(upper, names, values[pair], means[pair], limit)
+            upper.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+            upper.set_xlabel("difference of the shares", fontsize=7)
+            _draw_differences(lower, [_VALENCE], values[pair], means[pair], valence)
+            lower.set_xlabel("difference of the mean valence", fontsize=7)
+        for axes in grid[2 * (len(drawn) // columns) :, len(drawn) % columns or columns :].ravel():
+            axes.set_axis_off()
+        dot: dict[str, Any] = {"marker": "o", "linestyle": "", "color": FAINT, "markersize": 3}
+        point = Line2D([], [], label="a participant (number in brackets)", **dot)
+        mean = Line2D([], [], marker="D", color=INK, markersize=4, linewidth=1.2, label="mean and its 95 % interval")
+        arrange(figure, [point, mean])
+    return figure
+
+
+def _differences(points: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """The second level's values minus the first's, of the participants who have both."""
+    by_level = [points.xs(level, level="level") for level in (first, second)]
+    return (by_level[1] - by_level[0]).dropna(how="all")
+
+
+def _mean_differences(rows: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """The rows of comparisons.csv about the emotions' shares and the valence, by the emotion, or ``_VALENCE``."""
+    rows = rows[(rows["first"] == first) & (rows["second"] == second)]
+    rows = rows[rows["measure"].isin(["share", "valence_mean"])]
+    return rows.set_index(rows["emotion"].where(rows["measure"] == "share", _VALENCE))
+
+
+def _limit(values: Sequence[pd.DataFrame], means: Sequence[pd.DataFrame], most: float) -> float:
+    """The end of an axis of differences that has room for all values and intervals; at most ``most``."""
+    columns = ["difference", "low", "high"]
+    numbers = [table.to_numpy(float) for table in values] + [table[columns].to_numpy(float) for table in means]
+    far = max((float(np.nanmax(np.abs(part))) for part in numbers if not np.isnan(part).all()), default=0)
+    return min(most, max(most / 10, 1.05 * far))
+
+
+def _draw_differences(
+    axes: Axes, names: Sequence[str], values: pd.DataFrame, means: pd.DataFrame, limit: float
+) -> None:
+    """Draw a panel of differences, a row for each name."""
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)
+    for place, name in enumerate(names):
+        column = values["valence_mean" if name == _VALENCE else f"{name}_share"]
+        around = place + 0.2 * np.sin(2.4 * np.arange(len(column)))  # so that equal points are seen
+        axes.plot(column, around, "o", color=FAINT, markersize=3, alpha=0.6, markeredgewidth=0, zorder=2)
+        row = means.loc[name]
+        axes.hlines(place, max(row["low"], -limit), min(row["high"], limit), color=INK, linewidth=1.2, zorder=3)
+        marker: dict[str, Any] = {"markersize": 5, "markeredgecolor": INK, "markeredgewidth": 0.7}
+        axes.plot([row["difference"]], [place], "D", color=EMOTION_COLORS.get(name, INK), zorder=4, **marker)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(-limit, limit)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _levels(conditions: pd.DataFrame, factor: str | None) -> list[str]:

@@ -25,9 +25,10 @@ from fermedia.store.derive import MEASURES, TIMELINE
 from fermedia.store.fingerprints import Fingerprint
 from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import set_aside
+from fermedia.store.removal import was_removed
 from fermedia.store.settings import METHOD
 from fermedia.study.events import Event, EventFiles, beyond
-from fermedia.study.participants import Participants
+from fermedia.study.participants import Participants, combination
 from fermedia.study.windows import Baseline, Courses, Happening, Steps, Unit
 from fermedia.tables.cells import cell
 from fermedia.tables.finished import DESCRIPTION, FinishedItem, sensible
@@ -78,10 +79,12 @@ def write_events(
     made, found = Made(), dict[str, list[Event]]()
     if options.events is not None:
         files = EventFiles.read(options.events)
-        found, made.notes = files.matched({name: recorded(item) for name, item in videos.items()})
+        removed = partial(was_removed, ledger)
+        found, made.notes = files.matched({name: recorded(item) for name, item in videos.items()}, removed)
         made.events = sum(map(len, found.values()))
         if not found:
-            raise UsageError(f"--events {made.notes[0]}")
+            where = shown(options.events, whole=True)
+            raise UsageError(f"--events {made.notes[0] if made.notes else f'{where}: has no event of what is left'}")
         made.notes += beyond(found, {name: _analysed(videos[name]) for name in found})
     if options.baseline is not None:
         made.notes += _without_baseline(Baseline(options.baseline), found, options)
@@ -216,7 +219,7 @@ def _people(participants: Participants, summary: Path) -> dict[str, dict[str, Un
         raise DataError(f"{shown(summary)}: is damaged ({error}); run fermedia analyze again") from error
     found: dict[str, dict[str, Unit]] = {}
     for row in participants.matched(table)[0].to_dict("records"):
-        condition = ", ".join(str(row[factor]) for factor in participants.factors)
+        condition = combination(str(row[factor]) for factor in participants.factors)
         found.setdefault(str(row["item"]), {})[str(row["face_id"])] = Unit(str(row["participant"]), condition)
     return found
 

@@ -50,6 +50,7 @@ from fermedia.report.pages import ASSETS
 from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.lock import LOCK
 from fermedia.store.outputs import PLOTS
+from fermedia.store.removal import was_removed
 from fermedia.study.groups import Groups
 from fermedia.study.participants import Assignment, Participants
 from fermedia.tables.cells import cell
@@ -136,7 +137,7 @@ class RunFolder:
         ordered = [outcomes[key] for key in dict.fromkeys([*keys, *sorted(outcomes)]) if key in outcomes]
         given, said = Assignment.none(), list[str]()
         if participants:
-            known, said = participants.matched(_matchable(ordered))
+            known, said = participants.matched(_matchable(ordered), partial(was_removed, self.ledger))
             if participants.is_complete:  # otherwise they are the people, who have a column of their own
                 given = Assignment.by(participants, known)
         for table in (SUMMARY, FACES, columns.ITEMS):

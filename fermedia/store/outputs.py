@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from fermedia.tables.finished import DESCRIPTION
 #: The folder of figures, in an item's folder and in that of the run.
 PLOTS = "plots"
 
+#: What shows the recording in an item's folder.
+IMAGES = {"annotated", "annotated.mp4", PREVIEWS}
+
 #: All names that fermedia writes in an item's folder.
-OWN = DERIVED | {TIMELINE, MEASURES, LANDMARKS, DESCRIPTION, "annotated", "annotated.mp4", PREVIEWS, PLOTS, EVENTS_FILE}
+OWN = DERIVED | IMAGES | {TIMELINE, MEASURES, LANDMARKS, DESCRIPTION, PLOTS, EVENTS_FILE}
 
 #: Tables and texts, which users may have edited.
 _TEXTS = DERIVED - {PAGE, DATA} | {TIMELINE, MEASURES, EVENTS_FILE}
@@ -33,12 +37,17 @@ def made(folder: Path) -> dict[str, Fingerprint | None]:
     return {name: Fingerprint.of(folder / name) for name in sorted(os.listdir(folder))}
 
 
+def is_text(name: str) -> bool:
+    """Whether an output is a table or a text, which a user may have edited."""
+    return name in _TEXTS
+
+
 def set_aside(path: Path) -> Path | None:
     """Rename a changed table, since a user may have edited it. Returns the new path, or None if nothing was renamed.
 
     Files that are empty or only contain zeros, as after a crash of the machine, are not kept. Raises OSError.
     """
-    if path.name not in _TEXTS or not os.path.lexists(path) or _is_blank(path):
+    if not is_text(path.name) or not os.path.lexists(path) or _is_blank(path):
         return None
     number, aside = 1, path.with_name(f"{path.name}.changed")
     while os.path.lexists(aside):
@@ -59,6 +68,18 @@ def _is_blank(path: Path) -> bool:
             if part.strip(b"\0"):
                 return False
     return True
+
+
+def carry(place: Path, staging: Path, names: Iterable[str]) -> None:
+    """Copy what an item's folder has under these names into the one that is to replace it. Raises OSError."""
+    for name in names:
+        path = place / name
+        if path.is_symlink():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, staging / name, symlinks=True)
+        elif path.is_file():
+            shutil.copy2(path, staging / name)
 
 
 def publish(staging: Path, place: Path) -> None:
@@ -101,6 +122,14 @@ def _publish_into(staging: Path, place: Path) -> None:
             remove(place / name)
         patiently(partial((staging / name).replace, place / name), place / name)
     sync(place)
+
+
+def remove_images(place: Path) -> bool:
+    """Remove the annotated video or photos and the previews of an item. Returns whether there were any."""
+    there = [place / name for name in IMAGES if os.path.lexists(place / name)]
+    for path in there:
+        remove(path)
+    return bool(there)
 
 
 def remove(path: Path) -> None:

@@ -16,11 +16,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fermedia.errors import UsageError
 from fermedia.files import counted
+from fermedia.media.find import find
 from fermedia.media.keys import FoundMedia
 from fermedia.store.fingerprints import size
 from fermedia.store.ledger import Ledger
 from fermedia.store.source import SourceState
+from fermedia.study.item_names import spellings
 
 #: What stands for the path of a removed recording in the inputs of earlier runs.
 GONE = "(removed)"
@@ -59,13 +62,14 @@ def left_in(found: Sequence[FoundMedia], ledger: Ledger) -> tuple[list[FoundMedi
 
 
 def was_removed(ledger: Ledger, name: str) -> bool:
-    """Whether ``name`` is the key or the path of an item that was removed before."""
+    """Whether ``name`` is the whole key, however it is spelled, or the path of an item that was removed before."""
     if not ledger.removed:
         return False
     salt = _salt(ledger)
     kinds, path = ("video", "photos", "sequence", "folder"), os.path.abspath(name)
     paths = {_sealed(f"{kind} {path}", salt) for kind in kinds}
-    return _sealed(name, salt) in _known(ledger, "key") or bool(paths & _known(ledger, "path"))
+    keys = {_sealed(text, salt) for text in {name, *spellings(name)}}
+    return bool(keys & _known(ledger, "key") or paths & _known(ledger, "path"))
 
 
 def forget(ledger: Ledger, keys: Collection[str]) -> None:
@@ -77,13 +81,24 @@ def forget(ledger: Ledger, keys: Collection[str]) -> None:
         kind, path = ledger.named[key]
         outcome = (ledger.outdated | ledger.outcomes).get(key)
         note: _Row = {"key": _sealed(key, salt), "path": _sealed(f"{kind} {path}", salt)}
-        if outcome and outcome.source.digest:
-            content = _sealed(f"{outcome.kind} {outcome.source.digest}", salt)
-            note |= {"content": content, "size": outcome.source.size}
+        source = outcome.source if outcome and outcome.source.digest else _source(kind, path)
+        if source is not None:
+            note |= {"content": _sealed(f"{kind} {source.digest}", salt), "size": source.size}
         notes.append({"row": "removed", "when": when, "salt": salt, **note})
     gone = {path for key, (_, path) in ledger.named.items() if key in keys}
     stay = {path for key, (_, path) in ledger.named.items() if key not in keys}
     ledger.rewrite(lambda rows: [*_without(rows, set(keys), _hider(gone, stay)), *notes])
+
+
+def _source(kind: str, path: str) -> SourceState | None:
+    """The state of the recording of an item that was never finished; None if it is gone."""
+    folder = os.path.dirname(path) if kind == "sequence" else path
+    try:
+        found = find([Path(folder)], sequences=kind == "sequence")
+    except UsageError:
+        return None
+    items = [item.item(PurePosixPath(item.path.name)) for item in found if (item.kind, item.source) == (kind, path)]
+    return next((state for state in map(SourceState.of, items) if state.size and state.digest), None)
 
 
 def _without(rows: list[_Row], keys: set[str], hidden: Callable[[list[str]], list[str]]) -> list[_Row]:

@@ -53,6 +53,11 @@ def only_drawn(names: Iterable[str]) -> bool:
     return {item.name for item in fields(AnalyzeOptions) if item.metadata.get("drawn")}.issuperset(names)
 
 
+def hides(settings: dict[str, Any]) -> bool:
+    """Whether images in which faces can be seen are not wanted."""
+    return settings.get("blur") is not None or not settings.get("faces", True)
+
+
 def in_flags(settings: dict[str, Any]) -> str:
     """Format the options among the settings as command-line flags."""
     chosen = ((item.name, settings.get(item.name)) for item in fields(AnalyzeOptions))

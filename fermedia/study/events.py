@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -113,11 +113,14 @@ class EventFiles:
             raise UsageError(f"--events {where}: holds no file that ends in {', '.join(_ENDINGS)}")
         return cls(path, tuple(told for file in files for told in _read(file)))
 
-    def matched(self, items: Mapping[str, datetime | None]) -> tuple[dict[str, list[Event]], list[str]]:
+    def matched(
+        self, items: Mapping[str, datetime | None], removed: Callable[[str], bool] = lambda _: False
+    ) -> tuple[dict[str, list[Event]], list[str]]:
         """Match the events with the items of a run.
 
         Args:
             items: For each video's name, in the order of the run, when it was recorded as it says itself, if known.
+            removed: Whether an item was removed from the results, about which nothing is said.
 
         Returns:
             The events of each item that has some, ordered by begin; and notes on what did not match.
@@ -153,6 +156,7 @@ class EventFiles:
         for events in found.values():
             events.sort(key=lambda event: (event.begin, event.end or event.begin))
         # A search for similar names takes long, and only the first names are said.
+        unknown = {name: None for name in unknown if not removed(name)}
         lost = [printable(name) + (names.hint(name) if at < _NAMED else "") for at, name in enumerate(unknown)]
         return found, list(self._notes(found, lost, clocked, items))
 

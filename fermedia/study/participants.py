@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,11 @@ _NAMED = 3
 
 #: From this number of rows on, a factor with another level in each of them is probably none.
 _MANY = 8
+
+
+def combination(levels: Iterable[str]) -> str:
+    """The name of a combination of levels of several factors."""
+    return ", ".join(levels)
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,14 @@ class Participants:
         said = f"{shown(self.path)} names participants who are not among the people: {few(strange, _NAMED)}"
         return replace(self, table=table, notes=(*self.notes, said) if strange else self.notes)
 
-    def matched(self, summary: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    def matched(
+        self, summary: pd.DataFrame, removed: Callable[[str], bool] = lambda _: False
+    ) -> tuple[pd.DataFrame, list[str]]:
         """The rows of ``table`` with the items' names in the results, and what is to be said about them.
 
         Args:
             summary: summary.csv (``tables.summary.read_summary``).
+            removed: Whether an item was removed from the results, about which nothing is said.
 
         Returns:
             The rows, without those that name an item for the second time; those that name what the results do not
@@ -155,6 +163,8 @@ class Participants:
         unknown = [pair for pair in zip(wanted["item"], wanted["face_id"], strict=True) if pair not in there]
         left_out = sorted(items.keys() - set(wanted["item"]))
         known = wanted.assign(item=[items.get(item, item) for item in wanted["item"]])
+        gone = {item for item in dict.fromkeys(item for item, _ in unknown) if item not in items and removed(item)}
+        unknown = [(item, face) for item, face in unknown if item not in gone]
         if not self.is_complete:
             unknown, left_out = [], []
         said = [self._complaint(unknown, names, left_out, again), self._several(known, faces), self._no_factors()]

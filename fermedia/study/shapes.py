@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.study.groups import t_quantile
+from fermedia.study.participants import combination
 from fermedia.tables.people import people_of, with_first
 from fermedia.tables.tables import shown
 from fermedia.tables.timeline import smoothed_timeline
@@ -152,6 +153,6 @@ def condition_means(participants: pd.DataFrame, factors: Sequence[str]) -> Means
     keys = table[[*own, "participant"]].fillna("").astype(str)
     for (*levels, _), rows in keys.groupby([*own, "participant"], sort=False).indices.items():
         mine = weights[rows] if (weights[rows] > 0).all() else None  # photos have no time
-        means.add(", ".join(levels), np.average(values[rows], axis=0, weights=mine)[None])
+        means.add(combination(levels), np.average(values[rows], axis=0, weights=mine)[None])
     found = means.means()
     return found if found.groups else None

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from fermedia.images import as_image
 from fermedia.options import PRESETS, RUNTIMES
-from fermedia.types import Box, Face, Image
+from fermedia.types import WHOLE, Box, Face, Image, Part
 from fermedia.vision.framing import axes, cut_square, turn_of
 from fermedia.vision.networks import SEEN, Candidate, Detector, LiteRTDetector, Network
-from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, whole_image
+from fermedia.vision.tiles import Shrunk, Square, close_up, extent, overlapping, same, whole_image
 
 #: With a face of this confidence and this share of the shorter side, ``balanced`` skips the search for close-ups.
 _PLAIN_CONFIDENCE, _PLAIN_SHARE = 0.7, 0.2
@@ -111,12 +111,13 @@ class FaceDetector:
         for network in self._networks.values():
             network.close()
 
-    def detect(self, image: Image | NDArray[np.uint8], *, still: bool = True) -> list[DetectedFace]:
+    def detect(self, image: Image | NDArray[np.uint8], *, still: bool = True, part: Part = WHOLE) -> list[DetectedFace]:
         """Find the faces of an image.
 
         Args:
             image: An ``Image``, or a uint8 array, grey (h, w) or BGR (h, w, 3), contiguous or not.
             still: False for the frames of a video, in which "balanced" searches one level of squares instead of two.
+            part: The rows and columns to search, as if they were the image. Faces may reach beyond them.
 
         Returns:
             The faces, largest first. Boxes and key points are in pixels of the image; a box may reach beyond it.
@@ -125,21 +126,21 @@ class FaceDetector:
             ValueError: The array has another dtype or shape, or the detector is closed.
         """
         image = self._opened(image)
-        size = image.width, image.height
+        size = extent(part[1], image.width)[1], extent(part[0], image.height)[1]
         if self._preset == "fast":
             squares = whole_image(*size)
         elif self._preset == "balanced":
             squares = overlapping(*size, levels=2 if still else 1)
         else:
             squares = overlapping(*size, levels=None)
-        shrunk = Shrunk(image, squares)
+        shrunk = Shrunk(image, squares, part)
         faces = self._search(image, shrunk, squares)
         plain = any(f.confidence > _PLAIN_CONFIDENCE and f.box.width > _PLAIN_SHARE * min(size) for f in faces)
         if self._preset == "thorough" or (self._preset == "balanced" and not plain):
             faces += self._search(image, shrunk, [close_up(*size)])
         found = self._reported(faces)
         if not found and (self._preset == "thorough" or (self._preset == "balanced" and still)):
-            found = self._reported(self._filling(image))
+            found = self._reported(self._filling(image, part))
         return found
 
     def follow(self, image: Image | NDArray[np.uint8], faces: Sequence[DetectedFace]) -> list[DetectedFace] | None:
@@ -165,13 +166,16 @@ class FaceDetector:
         reported = self._reported(found)
         return reported if len(reported) == len(faces) else None
 
-    def find(self, image: Image | NDArray[np.uint8], known: Sequence[DetectedFace] | None) -> list[DetectedFace]:
-        """Find the faces of a video's frame: follow those of the previous frame, or search the whole image.
+    def find(
+        self, image: Image | NDArray[np.uint8], known: Sequence[DetectedFace] | None, part: Part = WHOLE
+    ) -> list[DetectedFace]:
+        """Find the faces of a video's frame: follow those of the previous frame, or search the image.
 
         Args:
             image: The frame, as for ``detect``.
-            known: The faces of the previous frame; None to search the whole image. The whole image is also searched
-                if one of them is not found again.
+            known: The faces of the previous frame; None to search the image. It is also searched if one of them is
+                not found again.
+            part: The rows and columns to search, as for ``detect``.
 
         Returns:
             The faces, largest first.
@@ -180,7 +184,7 @@ class FaceDetector:
             ValueError: As ``detect``.
         """
         faces = None if known is None else self.follow(image, known)
-        return self.detect(image, still=False) if faces is None else faces
+        return self.detect(image, still=False, part=part) if faces is None else faces
 
     def _reported(self, faces: list[DetectedFace]) -> list[DetectedFace]:
         return [face for face in _merged(faces) if face.confidence >= self._confidence]
@@ -204,9 +208,10 @@ class FaceDetector:
                 faces.append(face)
         return faces
 
-    def _filling(self, image: Image) -> list[DetectedFace]:
-        """A face that fills the image, if enough of several views of the image agree on it."""
-        short, middle = min(image.width, image.height), (image.width / 2, image.height / 2)
+    def _filling(self, image: Image, part: Part) -> list[DetectedFace]:
+        """A face that fills a part of the image, if enough of several views of it agree."""
+        (x, width), (y, height) = extent(part[1], image.width), extent(part[0], image.height)
+        short, middle = min(width, height), (x + width / 2, y + height / 2)
         views: list[list[Candidate]] = []
         for scope, turn in _VIEWS:
             gray = cut_square(image, middle, scope * short, _VERIFY_SIDE, turn)

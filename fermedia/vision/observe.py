@@ -1,9 +1,9 @@
 """Detect, track and classify the faces of frames. No file access.
 
-Detection in the whole image is the most expensive step. So it runs only a few times a second, and whenever a face is
-lost or the shot changes; in the frames between, the faces are followed from one frame to the next. Several detection
-intervals are processed in parallel, each thread with its own detector. The later steps run in the frames' order:
-tracking, and the classifier, which processes the faces of several frames in a batch.
+Detection in the whole image (or its region) is the most expensive step. So it runs only a few times a second, and
+whenever a face is lost or the shot changes; in the frames between, the faces are followed from one frame to the next.
+Several detection intervals are processed in parallel, each thread with its own detector. The later steps run in the
+frames' order: tracking, and the classifier, which processes the faces of several frames in a batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fermedia.errors import FermediaError
 from fermedia.machine import busy_pool, cores
 from fermedia.threads import SerialQueue, WorkerPool
-from fermedia.types import Box, Face, Frame, Gray, Image, Measures, Mesh, Observation
+from fermedia.types import WHOLE, Box, Face, Frame, Gray, Image, Measures, Mesh, Observation
 from fermedia.vision.classify import BATCH, Classifier
 from fermedia.vision.detect import DetectedFace, FaceDetector
 from fermedia.vision.framing import crop_face
@@ -31,6 +31,7 @@ from fermedia.vision.measures import measured
 from fermedia.vision.mesh import FaceMesh
 from fermedia.vision.quality import Limits, is_read
 from fermedia.vision.shots import ShotDetector, Thumbnail, is_another, make_thumbnail
+from fermedia.vision.tiles import searched
 from fermedia.vision.track import Appearance, Tracker, appearance, rank_by_size
 
 #: The most pixels of all frames in memory: at 1920x1080 seven frames in detection, and as many that wait for a full
@@ -123,7 +124,8 @@ class Observer:
         measures: Whether to measure faces that are not too small.
         landmarks: Whether to return the landmarks of measured faces, too.
         threads: The number of threads that fetch and process frames; by default the number of processors.
-        region: Faces whose centres lie outside of it are left out; in pixels of the video's (or photo's) image.
+        region: Only this part of the image is searched, with a margin, and faces whose centres lie outside of it are
+            left out; in pixels of the video's (or photo's) image.
         low_priority: Whether consumers of the results, such as an encoder, take precedence over these threads. Only
             with ``owns_process``.
         owns_process: Whether the threads may be pinned to processors; otherwise no setting of the process is changed.
@@ -230,7 +232,7 @@ class Observer:
     def _find_still(self, frame: Frame, before: _Detected | None = None) -> _Detected:
         """Detect the faces of a single image; in any thread and order."""
         try:
-            return self._detected(frame, None, self._own()[0].detect(frame.image))
+            return self._detected(frame, None, self._faces(frame.image, None, still=True))
         except FermediaError:  # no detector can be made
             raise
         except Exception as error:  # skip this image, not those that are processed concurrently
@@ -244,7 +246,7 @@ class Observer:
             return self._detected(frame, thumbnail, None)
         known = None if before is None or before.ends_before(thumbnail, image) else before.sights
         faces = None if known is None else [sight.face for sight in known]
-        return self._detected(frame, thumbnail, self._own()[0].find(image, faces), known or ())
+        return self._detected(frame, thumbnail, self._faces(frame.image, faces, still=False), known or ())
 
     def _detected(
         self,
@@ -253,17 +255,18 @@ class Observer:
         faces: Sequence[DetectedFace] | None,
         before: Sequence[_Sight] = (),
     ) -> _Detected:
-        chosen = None if faces is None else [face for face in faces if self._is_in_region(face, frame.image)]
-        sights = None if chosen is None else [self._sight(frame.image.own, face, before) for face in chosen]
+        sights = None if faces is None else [self._sight(frame.image.own, face, before) for face in faces]
         return _Detected(frame, thumbnail, sights)
 
-    def _is_in_region(self, face: Face, image: Image) -> bool:
-        """Whether a face in the frame's own image is to be analysed."""
-        if self._region is None:
-            return True
-        x, y = (image.fit.face(face) if image.fit else face).box.center
-        left, top = self._region.x, self._region.y
-        return left <= x < left + self._region.width and top <= y < top + self._region.height
+    def _faces(self, image: Image, known: Sequence[DetectedFace] | None, still: bool) -> list[DetectedFace]:
+        """The faces to analyse, in pixels of the image's own shape, as are those of the frame before, ``known``."""
+        detector, own = self._own()[0], image.own
+        region = image.fit.own(self._region) if image.fit and self._region else self._region
+        part = WHOLE if region is None else searched(region, own.width, own.height)
+        if part is None:
+            return []
+        found = detector.detect(own, part=part) if still else detector.find(own, known, part)
+        return [face for face in found if region is None or region.holds(face.box.center)]
 
     def _sight(self, image: Image, face: DetectedFace, before: Sequence[_Sight]) -> _Sight:
         """Crop and measure a face and rate its quality; ``before`` are the faces of the previous frame."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.types import Box, Color, Image
+from fermedia.types import WHOLE, Box, Color, Image, Part
 from fermedia.vision.networks import SEEN, Network
 
 #: The overlap of neighbouring squares, as a share of the side: a face up to this size is whole in one of them.
@@ -35,6 +35,10 @@ _WIDEST = 3 - 2 * _OVERLAP
 
 #: Side of the close-up's square in shorter sides of the image: a face that fills the image needs a border.
 _CLOSE_UP = 1.4
+
+#: The margin that is searched around a region, in shorter sides of it, and the least side of the searched part, in
+#: shorter sides of the image. So a face of half the region's height is seen whole wherever its centre is.
+_MARGIN, _LEAST_PART = 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,58 @@ def _starts(length: int, side: float) -> list[float]:
     return [float(start) for start in np.linspace(0, length - side, count)]
 
 
-class Shrunk:
-    """An image as RGB at the scales of the networks: shrunk for the smallest of ``squares``, and from that for the
-    others."""
+def searched(region: Box, width: int, height: int) -> Part | None:
+    """The part of an image to search for faces whose centres are in ``region``; None if that is outside the image.
 
-    def __init__(self, image: Image, squares: list[Square]) -> None:
-        self._size = np.array([image.width, image.height])
+    It has a margin, for faces that reach over the region's edge, and a least size, for those larger than the region.
+
+    Args:
+        region: In pixels of the image.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+    """
+    if not overlaps(region, width, height):
+        return None
+    margin, least = _MARGIN * min(region.width, region.height), _LEAST_PART * min(width, height)
+    rows = _widened(region.y, region.height, margin, least, height)
+    return rows, _widened(region.x, region.width, margin, least, width)
+
+
+def overlaps(region: Box, width: int, height: int) -> bool:
+    """Whether any of a region lies in an image of this size."""
+    across = region.x < width and region.x + region.width > 0
+    return across and region.y < height and region.y + region.height > 0
+
+
+def extent(part: slice, length: int) -> tuple[int, int]:
+    """The start and the length of a part of an axis of ``length`` pixels."""
+    start, stop, _ = part.indices(length)
+    return start, stop - start
+
+
+def _widened(start: float, length: float, margin: float, least: float, whole: int) -> slice:
+    """A span of an axis of ``whole`` pixels around another; it starts at an even pixel, like the colours of videos."""
+    margin = max(margin, (least - length) / 2)
+    first, last = max(0, start - margin), min(whole, start + length + margin)
+    return slice(math.floor(first) // 2 * 2, math.ceil(last))
+
+
+class Shrunk:
+    """A part of an image, or all of it, as RGB at the scales of the networks: shrunk for the smallest of ``squares``,
+    which are in pixels of the part, and from that for the others."""
+
+    def __init__(self, image: Image, squares: list[Square], part: Part = WHOLE) -> None:
+        (x, width), (y, height) = extent(part[1], image.width), extent(part[0], image.height)
+        self._corner, self._size = np.array([x, y]), np.array([width, height])
         self._images: dict[float, Color] = {}
         finest = max(_scale(square) for square in squares)
-        self._finest = image.rgb(self._scaled(finest))
+        self._finest = image.rgb(self._scaled(finest), part)
         self._images[finest] = self._finest
 
     def show(self, square: Square) -> tuple[Color, NDArray[np.float64], NDArray[np.float64]]:
         """Crop a square: RGB, (n, n, 3), uint8, and the shift (2,) and scale (2,) for ``Candidate.moved`` to the image.
 
-        Outside the image its edge is repeated.
+        Outside the part its edge is repeated.
         """
         scale = _scale(square)
         if scale not in self._images:
@@ -118,7 +159,7 @@ class Shrunk:
         side = max(1, round(square.side * scale))
         middle = np.array([square.x, square.y]) + square.side / 2  # inside the image, however narrow that is
         corner = np.round(middle * factor - side / 2).astype(int)
-        return _cut(image, int(corner[0]), int(corner[1]), side), corner.astype(float), 1 / factor
+        return _cut(image, int(corner[0]), int(corner[1]), side), corner + self._corner * factor, 1 / factor
 
     def _scaled(self, scale: float) -> tuple[int, int]:
         width, height = np.maximum(1, np.round(self._size * scale)).astype(int).tolist()

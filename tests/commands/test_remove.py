@@ -143,11 +143,31 @@ def test_what_is_left_to_do_no_longer_counts(study: Study) -> None:
     stop += "item.publish = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
     study.analyze("--no-video", "--workers", "0", before=stop, status=130)
     assert study.status()["left"] == 3
-    study.run("remove", "anna.mp4")
-    assert study.status()["left"] == 2
+    study.run("remove", "anna.mp4", "class/photos")
+    assert study.status()["left"] == 1
+    (study.inputs / "anna.mp4").rename(study.inputs / "renamed.mp4")  # its contents were not known from a run
+    (study.inputs / "class").rename(study.inputs / "moved")
     study.analyze("--no-video")
     assert study.status()["left"] == 0
-    assert study.items() == ["ben.mp4", "class/photos"]
+    assert study.items() == ["ben.mp4"]
+
+
+def test_files_that_still_name_it(study: Study) -> None:
+    """Nothing is said about its name, but that the baseline is gone with it."""
+    events = study.folder / "events.csv"
+    events.write_text("item,begin,end,label\nanna.mp4,0,0.2,rest\nanna.mp4,0.3,0.6,film\nben.mp4,0,0.1,film\n")
+    study.analyze("--no-video", "--participants", people(study), "--events", events, "--baseline", "rest")
+    assert (study.out / "windows.csv").exists()
+    said = study.run("remove", "anna.mp4")
+    assert "--baseline rest: no event has this label; there are film" in said
+    assert "windows.csv and courses.csv are not written" in said
+    said = study.analyze("--no-video", "--baseline", "none")
+    assert "did you mean" not in said
+    assert "names what" not in said
+    assert "anna" not in said
+    assert "film" in (study.out / "windows.csv").read_text()
+    events.write_text("item,begin,end,label\nanna.mp4,0,0.2,rest\n")
+    assert "has no event of what is left" in study.analyze("--no-video")
 
 
 _STEPS = {

@@ -237,3 +237,20 @@ def test_a_table_edited_by_hand_is_kept_when_it_is_drawn_again(forks: Forks, vid
     assert status == 0, said
     assert "two.mp4: segments.csv" in said
     assert segments.with_name("segments.csv.changed").read_text().endswith("mine\n")
+
+
+def test_what_cannot_be_hidden_is_deleted(forks: Forks, tmp_path: Path) -> None:
+    """Redrawing fails: the images in which faces can be seen do not stay."""
+    study = Study(forks, tmp_path)
+    study.talk("a.mp4")
+    study.analyze()
+    place = study.place("a.mp4")
+    assert (place / "annotated.mp4").exists()
+    fail = "import fermedia.jobs.item as item, fermedia.errors as errors\n"
+    fail += "def fail(*_):\n    raise errors.MediaError('a.mp4: fails', 'write')\nitem.AnnotatedVideoWriter = fail\n"
+    said = study.analyze("--blur", "all", before=fail, status=3)
+    assert "a.mp4: its earlier images, which show faces, are deleted" in said
+    assert not (place / "annotated.mp4").exists()
+    assert not (place / "previews").exists()
+    study.analyze("--blur", "all", "--redo", "failed")
+    assert (place / "annotated.mp4").exists()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fermedia.images import ArrayImage
 from fermedia.media.frames import VideoImage
 from fermedia.media.video import VideoReader
 from fermedia.types import Image
@@ -318,3 +319,13 @@ def test_a_size_that_changes_within_a_stream_is_scaled_to_the_first(tmp_path: Pa
     assert {(f.image.width, f.image.height) for f in frames} == {(320, 240)}
     assert {read_number(f.image.gray()) for f in frames} == {1234}
     assert all(a.time < b.time for a, b in pairwise(frames))  # type: ignore[operator]
+
+
+def test_a_part_has_the_pixels_of_the_whole(tmp_path: Path) -> None:
+    video = first_image(write_video(tmp_path / "video.mp4", [scene()]))
+    part = slice(20, video.height - 7), slice(31, video.width - 11)
+    for image in (video, ArrayImage(video.rgb())):
+        whole = image.rgb()[part]
+        assert np.abs(image.rgb(part=part).astype(int) - whole).mean() < 1.5
+        shrunk = cv2.resize(whole, (90, 70), interpolation=cv2.INTER_AREA)
+        assert np.abs(image.rgb((90, 70), part).astype(int) - shrunk).mean() < 1.5

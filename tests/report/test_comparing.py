@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 
-from fermedia.columns import CONDITIONS, PARTICIPANTS, SUMMARY_COLUMNS
-from fermedia.report.group_plots import MOST_LEVELS, factors, plot_factor
+from fermedia.columns import COMPARISONS, CONDITIONS, PARTICIPANTS, SUMMARY_COLUMNS
+from fermedia.commands.figures import Figures, _draw_groups
+from fermedia.report.group_plots import MOST_LEVELS, MOST_PAIRS, factors, plot_differences, plot_factor
 from fermedia.study.groups import Groups
 from fermedia.study.participants import Participants
 from fermedia.tables.tables import read_csv
@@ -39,6 +40,7 @@ def study(folder: Path, levels: list[str], people: int = 6, seed: int = 0) -> Ta
     summary = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)).astype({"face_id": "Int64"})
     groups = Groups.of(given, given.matched(summary)[0], summary)
     groups.participants.to_csv(folder / "participants.csv", index=False)
+    groups.comparisons.to_csv(folder / "comparisons.csv", index=False)
     groups.conditions.to_csv(folder / "conditions.csv", index=False)
     return read_csv(folder / "participants.csv", PARTICIPANTS), read_csv(folder / "conditions.csv", CONDITIONS)
 
@@ -90,3 +92,49 @@ def test_without_factors_all_participants_stand_together(tmp_path: Path) -> None
     figure = plot_factor(participants, conditions, None, emotions=("happy",))
     assert [axes.get_title() for axes in figure.axes] == ["share of happy", "mean valence"]
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["(3)"]
+
+
+def test_differences_are_those_of_the_tables(tmp_path: Path) -> None:
+    participants, _ = study(tmp_path, ["before", "after"])
+    comparisons = read_csv(tmp_path / "comparisons.csv", COMPARISONS)
+    figure = plot_differences(participants, comparisons, "condition")
+    shares, valence = figure.axes
+    assert shares.get_title() == "after\nminus before (6)"
+    for place, name in enumerate((*EMOTIONS, "valence")):
+        about = (comparisons["measure"] == "share") & (comparisons["emotion"] == name)
+        if name == "valence":
+            about = comparisons["measure"] == "valence_mean"
+        (row,) = comparisons[about & (comparisons["factor"] == "condition")].to_dict("records")
+        axes, line = (valence, 0) if name == "valence" else (shares, place)
+        points, mean = axes.lines[1 + 2 * line : 3 + 2 * line]  # the first is the line at 0
+        assert np.asarray(mean.get_xdata()).tolist() == [row["difference"]]
+        assert len(np.asarray(points.get_xdata())) == 6
+        assert np.mean(np.asarray(points.get_xdata())) == pytest.approx(row["difference"], abs=1e-5)
+        bar = axes.collections[line]
+        assert isinstance(bar, LineCollection)
+        assert bar.get_segments()[0][:, 0].tolist() == [row["low"], row["high"]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "people", "width"),
+    [
+        (["before", "after"], 3, 7.2),
+        ([f"a group of people with quite a long name, number {n}" for n in range(3)], 20, 7.2),
+        ([f"level {n}" for n in range(6)], 1, 3.3),
+    ],
+)
+def test_no_text_of_differences_is_cut_off(tmp_path: Path, levels: list[str], people: int, width: float) -> None:
+    participants, _ = study(tmp_path, levels, people)
+    comparisons = read_csv(tmp_path / "comparisons.csv", COMPARISONS)
+    figure = plot_differences(participants, comparisons, "condition", width=width)
+    assert cut_off(figure) == []
+    titles = {axes.get_title() for axes in figure.axes} - {""}
+    pairs = len(levels) * (len(levels) - 1) // 2
+    assert len(titles) == min(pairs, MOST_PAIRS)
+    assert (f"{MOST_PAIRS} of {pairs} pairs" in figure.get_suptitle()) == (pairs > MOST_PAIRS)
+
+
+def test_differences_are_only_drawn_where_participants_have_several_levels(tmp_path: Path) -> None:
+    study(tmp_path, ["one"])
+    assert _draw_groups(tmp_path, Figures(kinds=("differences",), formats=("pdf",)))
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["differences_session.pdf"]

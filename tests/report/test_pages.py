@@ -186,12 +186,12 @@ def test_several_factors_and_differences_within_participants_are_named(
     assert panel.locator("thead").first.locator("th").all_inner_texts() == [
         "Emotion",
         *("condition: before (2)", "condition: after (2)", "group: old (1)", "group: new (1)"),
-        *("before \u00b7 old (1)", "after \u00b7 old (1)", "before \u00b7 new (1)", "after \u00b7 new (1)"),
+        *("before, old (1)", "after, old (1)", "before, new (1)", "after, new (1)"),
     ]
     panel = page.locator(".panel", has=page.get_by_role("heading", name="Differences within participants"))
     assert panel.locator("thead").first.locator("th").all_inner_texts() == ["Emotion", "after \u2212 before (2)"]
     listed = page.locator(".panel", has=page.get_by_role("heading", name="Participants", exact=True))
-    assert listed.locator("tbody tr").first.locator("td").nth(1).inner_text() == "before \u00b7 old"
+    assert listed.locator("tbody tr").first.locator("td").nth(1).inner_text() == "before, old"
 
 
 # -- a video ---------------------------------------------------------------------------------------------------------

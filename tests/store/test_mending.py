@@ -251,3 +251,53 @@ def test_a_source_that_changed_is_analysed_again(forks: Forks, tmp_path: Path) -
     video.write_bytes(content)
     study.forks.run("analyze", video, "--out", study.out, "--no-video")
     assert study.made("a.mp4") != before
+
+
+def test_drawing_again_leaves_figures_and_events(forks: Forks, tmp_path: Path) -> None:
+    study = Study(forks, tmp_path)
+    study.talk("a.mp4")
+    events = tmp_path / "events.csv"
+    events.write_text("item,begin,end,label\na.mp4,0,0.2,film\n")
+    study.analyze("--events", events)
+    study.run("plot", "--format", "png")
+    place = study.place("a.mp4")
+    figures = {path.name: path.read_bytes() for path in (place / "plots").iterdir()}
+    table = (place / "events.csv").read_bytes()
+    events.unlink()
+    before = study.made("a.mp4")
+    said = study.analyze("--blur", "all")
+    assert "1 item is drawn again" in said
+    assert study.made("a.mp4") != before
+    assert {path.name: path.read_bytes() for path in (place / "plots").iterdir()} == figures
+    assert (place / "events.csv").read_bytes() == table
+    assert "film" in (place / "report.js").read_text(encoding="utf-8")
+    assert said.count("the events of the items stay") == 1
+    assert study.status("--check")["damaged"] == {}
+    study.analyze("--blur", "all", "--redo", "all")  # the figures are of other tables
+    assert not (place / "plots").exists()
+    assert (place / "events.csv").read_bytes() == table
+
+
+def test_edited_tables_are_kept_when_the_item_is_analysed_again(forks: Forks, tmp_path: Path) -> None:
+    study = Study(forks, tmp_path)
+    study.talk("a.mp4")
+    study.analyze("--no-video")
+    place = study.place("a.mp4")
+
+    def edit(name: str) -> None:
+        with (place / name).open("a") as file:
+            file.write("mine\n")
+
+    edit("segments.csv")
+    said = study.analyze("--no-video", "--redo", "all")
+    assert "kept, while it is analysed again: segments.csv as segments.csv.changed" in said
+    edit("timeline.csv")
+    study.analyze("--no-video", "--redo", "all", "--every", "2")  # of other settings
+    edit("segments.csv")
+    study.talk("a.mp4", 30)
+    study.analyze("--no-video", "--every", "2")
+    for name in ("segments.csv.changed", "timeline.csv.changed", "segments.csv.changed-2"):
+        assert (place / name).read_text().endswith("mine\n")
+        assert not (place / name.partition(".changed")[0]).read_text().endswith("mine\n")
+    study.analyze("--no-video", "--every", "2", "--redo", "all")
+    assert len(list(place.glob("*.changed*"))) == 3  # what was not edited is not kept

@@ -29,24 +29,24 @@ def test_exact_text(tmp_path: Path) -> None:
         writer.write(Frame(2, 0.0666666666, IMAGE), [])
     assert path.read_bytes().decode() == (
         "source,frame,timestamp,face_id,success,confidence,x,y,width,height,judged,"
-        "angry,disgust,fear,happy,sad,surprise,neutral,emotion,valence,quality\n"
+        "angry,disgust,fear,happy,sad,surprise,neutral,emotion,valence,quality,person\n"
         '"talks/a, b.mp4",0,0.000000,0,1,0.900000,1.00,2.00,30.25,40.00,1,'
-        "0.010000,0.010000,0.020000,0.830000,0.020000,0.060000,0.050000,happy,0.810000,\n"
+        "0.010000,0.010000,0.020000,0.830000,0.020000,0.060000,0.050000,happy,0.810000,,\n"
         '"talks/a, b.mp4",0,0.000000,7,1,0.900000,-3.00,5.00,20.00,20.00,1,'
-        "0.120000,0.130000,0.140000,0.190000,0.140000,0.140000,0.140000,happy,0.050000,\n"
-        '"talks/a, b.mp4",0,0.000000,8,1,0.900000,9.00,9.00,12.00,12.00,0,,,,,,,,,,small dark\n'
-        '"talks/a, b.mp4",2,0.066667,,0,,,,,,0,,,,,,,,,,\n'
+        "0.120000,0.130000,0.140000,0.190000,0.140000,0.140000,0.140000,happy,0.050000,,\n"
+        '"talks/a, b.mp4",0,0.000000,8,1,0.900000,9.00,9.00,12.00,12.00,0,,,,,,,,,,small dark,\n'
+        '"talks/a, b.mp4",2,0.066667,,0,,,,,,0,,,,,,,,,,,\n'
     )
 
 
 def test_timelines_of_older_versions_are_read(tmp_path: Path) -> None:
-    """They say nothing of quality."""
+    """They say nothing of quality and of persons."""
     path = tmp_path / "timeline.csv"
     with TimelineWriter(path, "x.mp4") as writer:
         writer.write(Frame(0, 0.0, IMAGE), [replace(face(1, 2, 3, 4), quality="good"), SMALL])
     assert read_timeline(path)["quality"].tolist() == ["good", "small dark"]
     lines = path.read_text().splitlines()
-    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
+    path.write_text("".join(line.rsplit(",", 2)[0] + "\n" for line in lines))
     table = read_timeline(path)
     assert tuple(table.columns) == TIMELINE_COLUMNS
     assert table["quality"].isna().all()

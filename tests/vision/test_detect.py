@@ -20,7 +20,7 @@ from fermedia.errors import ModelError
 from fermedia.files import models_dir
 from fermedia.images import ArrayImage, as_image
 from fermedia.media.video import VideoReader
-from fermedia.types import Box, Face
+from fermedia.types import WHOLE, Box, Face, Part
 from fermedia.vision.detect import FaceDetector
 from fermedia.vision.networks import DETECTOR_FILES
 from tests.videos import Pixels, background, head, moving_faces, read_image, resized, write_video
@@ -106,8 +106,8 @@ def test_arrays_need_not_be_contiguous(detector: FaceDetector) -> None:
 
 def test_a_image_may_give_padded_rows(detector: FaceDetector) -> None:
     class Padded(ArrayImage):
-        def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
-            plain = super().rgb(size)
+        def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Pixels:
+            plain = super().rgb(size, part)
             return np.pad(plain, ((0, 0), (0, 28), (0, 0)))[:, : plain.shape[1]]
 
     image = scene((596, 336), [(300, 170, 60)])[0]

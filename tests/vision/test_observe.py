@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PIL
 
 import fermedia
-from fermedia.errors import ModelError, UsageError
+from fermedia.errors import MediaError, ModelError, UsageError
 from fermedia.images import ArrayImage
 from fermedia.types import WHOLE, Frame, Observation, Part
 from fermedia.vision.classify import BATCH, Classifier
@@ -89,7 +89,7 @@ def test_every_frame_once_and_in_order(observer: Observer, count: int, with_face
 
 def test_frames_that_are_not_sampled_pass_through(observer: Observer) -> None:
     class Unseen(ArrayImage):
-        def rgb(self, size: tuple[int, int] | None = None) -> Pixels:
+        def rgb(self, size: tuple[int, int] | None = None, part: Part = WHOLE) -> Pixels:
             raise AssertionError("this frame was not to be looked at")
 
     image = scene((160, 120), [(80, 60, 60)])[0]
@@ -234,9 +234,9 @@ class Counting(FaceDetector):
 
     searches = 0
 
-    def detect(self, image: Any, *, still: bool = True) -> list[DetectedFace]:
+    def detect(self, image: Any, *, still: bool = True, part: Part = WHOLE) -> list[DetectedFace]:
         Counting.searches += 1
-        return super().detect(image, still=still)
+        return super().detect(image, still=still, part=part)
 
 
 @pytest.fixture
@@ -366,13 +366,31 @@ def test_a_region_leaves_the_other_faces_out(tmp_path: Path) -> None:
     PIL.fromarray(image).save(tmp_path / "two.png")
     video = write_video(tmp_path / "two.mp4", [image] * 10)
     for path in (tmp_path / "two.png", video):
-        columns = ["frame", "x", "y", "width", "confidence"]
+        columns = ["frame", "x", "y", "width", "height"]
         whole = fermedia.analyze(path)
-        right = fermedia.analyze(path, region="240,0,240,240")
         assert whole.groupby("frame").size().eq(2).all()
         wanted = whole[whole["x"] + whole["width"] / 2 >= 240]
-        assert right[columns].to_numpy() == pytest.approx(wanted[columns].to_numpy(), abs=0.5)
+        middle = int((wanted["x"] + wanted["width"] / 2).iloc[0])
+        # The tile; more than there is; with its edge, and as a thin strip, through the middle of the face.
+        for region in ("240,0,240,240", "241,0,9999,9999", f"{middle - 2},0,90,240", f"{middle - 2},0,5,240"):
+            right = fermedia.analyze(path, region=region)
+            assert right[columns].to_numpy() == pytest.approx(wanted[columns].to_numpy(), abs=5), region
+            assert (right["emotion"].to_numpy() == wanted["emotion"].to_numpy()).all()
         assert fermedia.analyze(path, region="0,200,480,40")["success"].eq(False).all()
+        with pytest.raises(MediaError, match=rf"{path.name if path == video else ''}.*region 480,0,9,9 lies outside"):
+            fermedia.analyze(path, region="480,0,9,9")
     for wrong in ("1,2,3", "a,0,1,1", "0,0,0,5"):
         with pytest.raises(UsageError, match="region must be X,Y,WIDTH,HEIGHT"):
             fermedia.analyze(video, region=wrong)
+
+
+def test_in_a_region_small_faces_are_found(tmp_path: Path) -> None:
+    """Small faces in the tiles of a meeting, which a search of the whole image misses."""
+    image = scene((1280, 720), [(x, y, 32) for x in (320, 960) for y in (180, 540)])[0]
+    video = write_video(tmp_path / "tiles.mp4", [image] * 3)
+    assert not fermedia.analyze(video)["success"].any()
+    tile = fermedia.analyze(video, region="640,0,640,360")
+    assert tile["success"].all()
+    assert tile[["x", "y"]].to_numpy() + tile[["width", "height"]].to_numpy() / 2 == pytest.approx(
+        np.tile([960, 180], (3, 1)), abs=10
+    )

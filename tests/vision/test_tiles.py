@@ -8,7 +8,7 @@ import pytest
 from fermedia.images import as_image
 from fermedia.types import Box
 from fermedia.vision.networks import SEEN, Candidate
-from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, whole_image
+from fermedia.vision.tiles import Shrunk, Square, close_up, overlapping, same, searched, whole_image
 from tests.videos import background
 
 SIZES = [(1280, 720), (720, 1280), (1920, 1080), (500, 400), (640, 480), (48, 48), (2350, 1000), (8000, 1000)]
@@ -112,3 +112,19 @@ def test_boxes_of_one_face() -> None:
     assert not same(face, Box(160, 100, 100, 100))
     assert not same(face, Box(300, 100, 100, 100))
     assert not same(face, Box(300, 300, 100, 100))
+
+
+@pytest.mark.parametrize(
+    ("region", "rows", "columns"),
+    [
+        (Box(640, 0, 640, 360), slice(0, 450), slice(550, 1280)),
+        (Box(101, 201, 640, 360), slice(110, 651), slice(10, 831)),  # from even pixels
+        (Box(600, 300, 2, 2), slice(120, 481), slice(420, 781)),  # at least half of the image's shorter side
+        (Box(1279, 719, 9000, 9000), slice(0, 720), slice(0, 1280)),
+        (Box(1280, 0, 10, 10), None, None),
+        (Box(0, 720, 10, 10), None, None),
+    ],
+)
+def test_the_part_searched_for_a_region(region: Box, rows: slice | None, columns: slice | None) -> None:
+    part = searched(region, 1280, 720)
+    assert part == (None if rows is None else (rows, columns))

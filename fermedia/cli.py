@@ -58,6 +58,13 @@ def cli() -> None:
     help="Compare people and conditions: a CSV or .xlsx with the columns item, participant (and face_id), and one for "
     "each factor, such as condition and session. Remembered by later runs into the folder; none resets it.",
 )
+@click.option(
+    "--people",
+    type=_FILE,
+    help="Name faces: a CSV or .xlsx with the columns item, face_id and person, such as the one that the report page "
+    "saves. The names stand beside each face_id, in videos and on pages; participants are found by their names. "
+    "Remembered by later runs into the folder; none resets it.",
+)
 @flags(EventOptions)
 @click.option(
     "--earlier/--no-earlier",
@@ -72,6 +79,7 @@ def analyze(
     out: Path,
     redo: Literal["failed", "all"] | None,
     participants: Path | None,
+    people: Path | None,
     earlier: bool | None,
     quiet: bool,
     as_json: bool,
@@ -110,6 +118,7 @@ def analyze(
                 chosen,
                 redo=redo,
                 participants=participants,
+                people=people,
                 earlier=earlier,
                 events=events,
                 progress=progress,

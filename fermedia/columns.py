@@ -149,6 +149,11 @@ PARTICIPANT = Column(
     "as in the file of --participants; of an item with several participants empty",
 )
 
+#: The person in tables that have a ``face_id``, as in the file of ``--people``.
+PERSON = Column(
+    "person", "text", "", "", "who the face is, as in the file of --people; empty if it is not named", added=True
+)
+
 _EMOTIONS = ", ".join(EMOTIONS)
 _IN_VIDEO = "empty for photos"
 _MEANS = tuple(
@@ -227,7 +232,7 @@ TIMELINE = Table(
         *(_share(e, f"probability of {e} in this single frame, not smoothed; the seven sum to 1") for e in EMOTIONS),
         Column("emotion", "text", "", _EMOTIONS, "the most probable emotion; empty if not classified"),
         Column("valence", "number", "", "-1..1", "happy minus the largest of angry, disgust, fear, sad"),
-        *_added(_QUALITY),
+        *_added(_QUALITY, PERSON),
     ),
 )
 
@@ -304,6 +309,7 @@ MEASURES = Table(
         *_FIGURES,
         _QUALITY,
         *_SHAPES,
+        PERSON,
     ),
 )
 
@@ -318,6 +324,7 @@ BLINKS = Table(
         _seconds("end", "time at which the opening eyes pass three quarters of open"),
         _seconds("duration", "end minus begin"),
         _share("depth", "largest closing of the eyes in any frame: 0 not at all, 1 completely"),
+        PERSON,
     ),
 )
 
@@ -390,6 +397,7 @@ SUMMARY = Table(
             Column("level", "text", "", f"{ITEM}, {FACE}", "what the row is about: the item as a whole, or a face")
         ),
         replace(_FACE_ID, meaning=f"{_FACE_ID.meaning}; empty for the item as a whole"),
+        PERSON,
         _FRAMES,
         Column(
             "frames_with_face",
@@ -405,7 +413,7 @@ SUMMARY = Table(
         _share("judged", "share of the face's time in which it was classified; empty if never seen"),
         *_FIGURES_OF_FACES,
     ),
-    keys=3,
+    keys=4,
 )
 
 FACES = Table(
@@ -415,12 +423,13 @@ FACES = Table(
     (
         _ITEM,
         _FACE_ID,
+        PERSON,
         _FRAMES,
         Column("frames_with_face", "integer", "", "0 and more", "analysed frames in which the face was seen"),
         _share("coverage", "share of the analysed time in which the face was seen"),
-        *SUMMARY.columns[6:],
+        *SUMMARY.columns[7:],
     ),
-    keys=2,
+    keys=3,
 )
 
 ITEMS = Table(
@@ -479,6 +488,7 @@ SEGMENTS = Table(
         _share("mean", "mean smoothed probability of the emotion over the classified time of the segment"),
         _share("peak", "largest smoothed probability of the emotion"),
         _seconds("peak_time", "time of the frame with the peak"),
+        PERSON,
     ),
 )
 
@@ -492,7 +502,7 @@ CUT = Table(
         *SEGMENTS.columns[3:6],
         Column("mean", "number", "", "", "mean of the smoothed value over the segment"),
         Column("peak", "number", "", "", "largest smoothed value, or the smallest if the condition is <"),
-        SEGMENTS.columns[8],
+        *SEGMENTS.columns[8:],
     ),
 )
 
@@ -630,9 +640,12 @@ WINDOWS = Table(
     "windows",
     "windows.csv (with --events or --baseline)",
     "a face of a video in the window of an event, or the video as a whole; without --events the window is the whole "
-    "video. A face that is not seen in the window has a row, too, with 0 frames_with_face",
+    "video. The faces of one person (--people) are one row. A face that is not seen in the window has a row, too, with "
+    "0 frames_with_face",
     (
-        *SUMMARY.columns[:3],
+        *SUMMARY.columns[:2],
+        replace(SUMMARY.columns[2], meaning=f"{SUMMARY.columns[2].meaning}; the first of a person with several"),
+        PERSON,
         replace(
             PARTICIPANT, meaning="as in --participants, in the rows of those faces, or of those items, that it names"
         ),

@@ -69,8 +69,12 @@ def _crop(value: int) -> str | None:
 
 
 def _faces(value: str | None) -> str | None:
-    known = value in (None, "all", "others") or all(word.isdecimal() for word in str(value).split(","))
-    return None if known else "must be all, others, or ids of faces, such as 0 or 0,2"
+    known = value is None or all(word.strip() for word in value.split(","))
+    return None if known else "must be all, others, or names or ids of faces, such as 0,2"
+
+
+def _only(value: str | None) -> str | None:
+    return None if value is None or value.strip() else f"must be {LARGEST} or a name of --people"
 
 
 def seconds(value: float | str) -> float:
@@ -170,6 +174,9 @@ class Sampling(Options):
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise UsageError(f"--end must lie after --start, got {self.start} to {self.end} seconds")
 
+
+#: The word of ``--only`` besides names.
+LARGEST = "largest"
 
 #: The value that resets an option that a folder of results remembers.
 NOTHING = "none"
@@ -296,10 +303,17 @@ class AnalyzeOptions(ObserveOptions):
     blur: str | None = _option(
         None,
         "Hide faces in annotated videos and photos, and in the images of the pages: all; others, which is all but the "
-        "face that is largest over an item; or faces by their ids, such as 0,2.",
+        "face that is largest over an item; or some faces by the names of --people or by their ids, such as Anna or "
+        "0,2.",
         _faces,
         metavar="WHO",
         drawn=True,
+    )
+    only: str | None = _option(
+        None,
+        "Keep only one person's faces: largest, the largest face in each frame or photo; or a name of --people.",
+        _only,
+        metavar="WHO",
     )
     audio: bool = _option(
         True, "Write the source's audio into annotated videos.", flag="--audio/--no-audio", drawn=True
@@ -346,8 +360,9 @@ class AnalyzeOptions(ObserveOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.region is not None and self.blur is not None:
-            raise UsageError("--region does not look for the other faces, so --blur cannot hide them; give one of them")
+        for name in ("region", "only"):
+            if getattr(self, name) is not None and self.blur is not None:
+                raise UsageError(f"--{name} leaves out the other faces, so --blur cannot hide them; give one of them")
         if not self.faces:
             if self.blur is not None:
                 raise UsageError("--no-faces writes no image in which --blur could hide faces; give one of them")

@@ -5,7 +5,7 @@ reader -> ``vision.observe`` (detect, classify, track) -> ``tables.smooth``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -38,6 +38,9 @@ Observed = tuple[Frame, list[Observation] | None]
 
 SmoothedFrame = tuple[Frame, list[Observation] | None, list[Observation] | None]
 """A frame, its observations, and the same observations with smoothed probabilities."""
+
+Keep = Callable[[list[Observation]], list[Observation]]
+"""Chooses among the observations of a frame."""
 
 Seeing = Callable[[Iterator[Frame]], Generator[Observed]]
 """Gives the observations of frames, for example from an existing timeline."""
@@ -120,7 +123,11 @@ class Pipeline:
         return reader
 
     def video(
-        self, reader: Reader, serial_queue: SerialQueue | None = None, seeing: Seeing | None = None
+        self,
+        reader: Reader,
+        serial_queue: SerialQueue | None = None,
+        seeing: Seeing | None = None,
+        keep: Keep | None = None,
     ) -> Generator[SmoothedFrame]:
         """Analyse a video.
 
@@ -128,6 +135,7 @@ class Pipeline:
             reader: The open video.
             serial_queue: Further work, which the observer's threads do beside their own.
             seeing: Gives the observations instead of the networks.
+            keep: Chooses among the observations.
 
         Yields:
             Every frame once, in order.
@@ -139,13 +147,17 @@ class Pipeline:
         with closing(
             seeing(frames) if seeing else self.observer.observe(frames, serial_queue=serial_queue)
         ) as observed:
-            for smoothed in smoothed_frames(observed, self.options.smooth):
+            for smoothed in smoothed_frames(kept(observed, keep), self.options.smooth):
                 if reader.larger:
                     raise LargerError(reader.larger)
                 yield smoothed
 
     def photos(
-        self, item: MediaItem, failed: Callable[[Path, MediaError], None], seeing: Seeing | None = None
+        self,
+        item: MediaItem,
+        failed: Callable[[Path, MediaError], None],
+        seeing: Seeing | None = None,
+        keep: Keep | None = None,
     ) -> Generator[Observed]:
         """Analyse the photos of a folder.
 
@@ -153,6 +165,7 @@ class Pipeline:
             item: The folder.
             failed: Called with the path and the error of each photo that fails; these are left out.
             seeing: Gives the observations instead of the networks.
+            keep: Chooses among the observations.
 
         Yields:
             Each photo, in order, with its observations.
@@ -182,7 +195,7 @@ class Pipeline:
         with closing(frames()) as images:
             seen = seeing(images) if seeing else self.observer.observe(images, follow=False, on_fault=on_fault)
             with closing(seen) as observed:
-                yield from observed
+                yield from kept(observed, keep)
         if read and not reached:
             raise self._outside(item, "every photo's image" if read > 1 else "the photo's image")
 
@@ -192,6 +205,12 @@ class Pipeline:
 
     def _outside(self, item: MediaItem, image: str) -> MediaError:
         return MediaError(f"{shown(item.path)}: the region {self.options.region} lies outside {image}", "read")
+
+
+def kept(observed: Iterable[Observed], keep: Keep | None) -> Iterator[Observed]:
+    """The frames with those observations that ``keep`` chooses; all of them without it."""
+    for frame, seen in observed:
+        yield frame, seen if keep is None or seen is None else keep(seen)
 
 
 def left_aside(item: MediaItem) -> Iterator[str]:

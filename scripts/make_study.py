@@ -2,10 +2,11 @@
 
     python scripts/make_study.py FOLDER [--people N]
 
-FOLDER gets recordings/, participants.csv (two conditions), events.csv, the codes of two coders of smiles, and what the
-label of these means, labels.txt. The faces are the two portraits of the demo, in the public domain: a person rests as
-one and smiles as the other, so the answers are known. The chapter "A study from beginning to end" of docs/guide.md uses
-it.
+FOLDER gets recordings/, participants.csv (two conditions), people.csv (which face is who), events.csv, the codes of two
+coders of smiles, and what the label of these means, labels.txt. The faces are the two portraits of the demo, in the
+public domain: a person rests as one and smiles as the other, so the answers are known. Before the farewell the
+recordings have a cut to another camera; in company, a companion sits beside the participant. The chapter "A study from
+beginning to end" of docs/guide.md uses it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ EVENTS = (("rest", 0.0, 4.0), ("comedy", 6.0, 12.0), ("farewell", 15.0, 21.0))
 #: The conditions, and how much longer the smiles are in each, in seconds.
 CONDITIONS = {"alone": 0.0, "company": 1.5}
 
+#: When another camera takes over, in seconds.
+CUT = 13.5
+
+#: The companion of those who are in company.
+COMPANION = "companion"
+
 #: How long a smile takes to appear or to vanish, in seconds.
 _FADE = 0.4
 
@@ -46,6 +53,10 @@ class Person:
     tint: tuple[float, float, float]
     place: tuple[float, float, float]
 
+    @property
+    def in_company(self) -> bool:
+        return CONDITIONS[self.condition] > 0
+
 
 def people(count: int, seed: int = 1) -> list[Person]:
     """Made-up people; all smile at the comedy, a few of them shortly at the farewell, too."""
@@ -59,7 +70,7 @@ def people(count: int, seed: int = 1) -> list[Person]:
             again = EVENTS[2][1] + rng.uniform(1, 3)
             smiles.append((again, again + 0.8))
         tint = tuple(rng.uniform(0.85, 1.1, 3).tolist())
-        place = (rng.uniform(0.42, 0.58) * WIDTH, rng.uniform(0.45, 0.55) * HEIGHT, rng.uniform(80, 105))
+        place = (rng.uniform(0.35, 0.5) * WIDTH, rng.uniform(0.45, 0.55) * HEIGHT, rng.uniform(80, 105))
         found.append(Person(f"p{number + 1:02}", condition, tuple(smiles), tint, place))
     return found
 
@@ -72,8 +83,13 @@ def write_study(folder: Path, count: int = 8) -> list[Person]:
     for person in persons:
         images = (_image(person, n / RATE, portraits) for n in range(int(LENGTH * RATE)))
         write_video(folder / "recordings" / f"{person.name}.mp4", images, RATE)
-    rows: list[Sequence[Any]] = [(f"{p.name}.mp4", p.name, p.condition) for p in persons]
-    _write(folder / "participants.csv", ("item", "participant", "condition"), rows)
+    rows: list[Sequence[Any]] = [(p.name, p.condition) for p in persons]
+    _write(folder / "participants.csv", ("participant", "condition"), rows)
+    rows = []
+    for p in persons:  # faces are numbered by their size, and anew after the cut
+        seen = [p.name, COMPANION] if p.in_company else [p.name]
+        rows += [(f"{p.name}.mp4", number, name) for number, name in enumerate(2 * seen)]
+    _write(folder / "people.csv", ("item", "face_id", "person"), rows)
     rows = [(f"{p.name}.mp4", begin, end, label) for p in persons for label, begin, end in EVENTS]
     _write(folder / "events.csv", ("item", "begin", "end", "label"), rows)
     rng = np.random.default_rng(2)
@@ -94,12 +110,20 @@ def _image(person: Person, time: float, portraits: dict[str, Any]) -> NDArray[np
     smile = max(np.clip(min(time - begin, end - time) / _FADE + 0.5, 0, 1) for begin, end in person.smiles)
     x, y, width = person.place
     x, y = x + 3 * np.sin(0.9 * time), y + 2 * np.sin(1.3 * time + 1)  # nobody sits quite still
+    ground = (52, 60, 66)
+    if time >= CUT:
+        x, width, ground = x - 0.1 * WIDTH, 0.8 * width, (96, 82, 58)
     faces = []
     for name in ("hopper", "collins"):
-        image = np.full((HEIGHT, WIDTH, 3), (52, 60, 66), np.float32)
+        image = np.full((HEIGHT, WIDTH, 3), ground, np.float32)
         _paste(image, portraits[name], FACES[name], (x, y, width))
         faces.append(image)
     mixed = faces[0] + float(smile) * (faces[1] - faces[0])
+    if person.in_company:
+        mirrored = np.ascontiguousarray(portraits["hopper"][:, ::-1])
+        left, top, wide = FACES["hopper"]
+        beside = (0.84 if time < CUT else 0.7) * WIDTH - 2 * np.sin(0.7 * time), 0.56 * HEIGHT, 0.55 * width
+        _paste(mixed, mirrored, (mirrored.shape[1] - left, top, wide), beside)
     return np.clip(mixed * np.array(person.tint), 0, 255).astype(np.uint8)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from fermedia.errors import MissingExtraError, OutputError, UsageError
 from fermedia.files import counted, few, printable, shown, sweep, write_text
 from fermedia.report.agreement import Study, method_text, write_agreement_page
-from fermedia.store.results import keep_out, results
+from fermedia.store.remembered import participants_of
+from fermedia.store.results import keep_out, read_ledger, results
 from fermedia.study.code_files import read_codes
 from fermedia.study.codes import ALL, NAMED, NONE, read_labels, translated, unknown_items
 from fermedia.study.comparison import RESAMPLES, compare
@@ -73,7 +74,7 @@ def agree(
     given, notes = read_codes(codes, key, tiers)
     given, more = translated(given, {} if labels is None else read_labels(labels))
     notes += more
-    people = None if participants is None else Participants.read(participants)
+    people = participants_of(read_ledger(folder), participants)
     finished = {item.key: item for item in results(folder, earlier)}
     names = ItemNames({key: item.about["source"] for key, item in finished.items()})
     keys, lost = unknown_items(given, names)

@@ -25,11 +25,10 @@ from fermedia.store.ledger import Ledger
 from fermedia.store.lock import is_held
 from fermedia.store.outputs import OWN, PLOTS, remove
 from fermedia.store.record import about_runs
-from fermedia.store.remembered import RememberedOptions
+from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.removal import forget, was_removed
 from fermedia.store.results import read_ledger
 from fermedia.study.item_names import ItemNames
-from fermedia.study.participants import Participants
 from fermedia.tables.finished import DESCRIPTION, place
 
 #: The figures of the whole run, which hold the items' values.
@@ -126,8 +125,7 @@ def _write_again(folder: RunFolder) -> list[str]:
     for table in (WINDOWS, COURSES):
         remove(out / f"{table.name}.csv")
     try:
-        if remembered.participants is not None:
-            people = Participants.read(Path(remembered.participants))
+        people = participants_of(ledger)
     except (UsageError, DataError, MissingExtraError) as error:
         said.append(f"{error}; the tables of participants are not written")
     folder.write_tables(ledger.named, people)

@@ -16,9 +16,8 @@ from fermedia.store.events import Made, write_events
 from fermedia.store.fingerprints import Fingerprint
 from fermedia.store.ledger import Ledger
 from fermedia.store.lock import is_held
-from fermedia.store.remembered import RememberedOptions
+from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.results import finished, read_ledger
-from fermedia.study.participants import Participants
 from fermedia.tables.finished import place
 
 
@@ -64,8 +63,7 @@ def _write_events(folder: Path, events: EventOptions | None) -> Made:
         if now.events == before.events == EventOptions():
             return Made()
         try:
-            people = Participants.read(Path(now.participants)) if now.participants else None
-            made = write_events(folder, ledger, now.events, people, [*ledger.named])
+            made = write_events(folder, ledger, now.events, participants_of(ledger), [*ledger.named])
         except UsageError as error:
             if asked:
                 raise

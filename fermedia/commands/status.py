@@ -142,6 +142,7 @@ def _in_flags(remembered: dict[str, Any]) -> str:
     flags = [f"--export {','.join(now.export)}"] if now.export else []
     flags += [f"--format {now.format}"] if now.format != RememberedOptions.format else []
     flags += [f"--participants {printable(now.participants)}"] if now.participants else []
+    flags += [f"--people {printable(now.people)}"] if now.people else []
     events = now.events.record()
     flags += [f"--{name} {printable(str(value))}" for name, value in events.items() if value is not None]
     return " ".join(flags + (["--earlier"] if now.earlier else []))

@@ -6,19 +6,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fermedia.columns import FACES
 from fermedia.errors import DataError, MissingExtraError, OutputError, UsageError
-from fermedia.files import shown
+from fermedia.files import few, shown
 from fermedia.jobs import interrupt
 from fermedia.jobs.execute import Executor, in_process
 from fermedia.jobs.plan import Plan, Redo, mended, plan, sentence_of_earlier
 from fermedia.jobs.progress import Progress
 from fermedia.jobs.scheduler import Task
 from fermedia.media.find import find
-from fermedia.options import NOTHING, AnalyzeOptions, EventOptions
+from fermedia.options import LARGEST, NOTHING, AnalyzeOptions, EventOptions
+from fermedia.render.blur import ALL, OTHERS
 from fermedia.report.batch import write_report
 from fermedia.store import derive
 from fermedia.store.events import renew_pages, write_events
@@ -28,11 +31,15 @@ from fermedia.store.identity import same_content
 from fermedia.store.ledger import Failure, Ledger, Outcome
 from fermedia.store.outputs import remove_images
 from fermedia.store.record import about_run, run_record
-from fermedia.store.remembered import RememberedOptions
+from fermedia.store.remembered import RememberedOptions, participants_of
+from fermedia.store.removal import was_removed
 from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
 from fermedia.study.participants import Participants
+from fermedia.study.people import Names, People, at_once, faces_of
 from fermedia.tables.finished import notes, read_description
+from fermedia.tables.tables import read_csv
+from fermedia.tables.timeline import read_timeline
 from fermedia.vision.classify import Classifier
 from fermedia.vision.networks import DETECTOR_FILES, MESH_FILES
 
@@ -102,6 +109,7 @@ def run_batch(
     progress: Progress,
     redo: Redo | None = None,
     participants: Path | None = None,
+    people: Path | None = None,
     earlier: bool | None = None,
     events: EventOptions | None = None,
     executor: Executor = in_process,
@@ -118,21 +126,26 @@ def run_batch(
         progress: The display.
         redo: Whether to analyse again what failed, or everything.
         participants: The file of participants and conditions (``study.participants``); None for the remembered one.
+        people: The file that names faces (``study.people``); None for the remembered one.
         earlier: Whether tables include items that are no longer among the inputs; None for the remembered option.
         events: Events, and what is computed around them; None for the remembered options.
         executor: Does the tasks.
 
     Raises:
-        UsageError: An input is missing, ``participants`` or ``events`` are wrong, or ``out`` holds other things or
-            results of other settings.
+        UsageError: An input is missing, ``participants``, ``people`` or ``events`` are wrong, or ``out`` holds other
+            things or results of other settings.
         ModelError: The model cannot be loaded.
         OutputError: ``out`` cannot be written.
         KeyboardInterrupt: The run was interrupted; the message says how to continue.
     """
     begun = time.monotonic()
     derive.check(options)
+    known = _remembered(out).changed(options, None, None, people=people)
+    if people and known.people:
+        People.read(people)
+    _check_names(options, known)
     if participants and str(participants) != NOTHING:
-        Participants.read(participants)
+        Participants.read(participants, named=known.people is not None)
     if events is not None and events.events is not None and str(events.events) != NOTHING:
         EventFiles.read(events.events)
     found = find(inputs, exclude=out, sequences=options.sequence_fps is not None)
@@ -143,11 +156,11 @@ def run_batch(
         import_module("pandas")  # for the tables at the end, which must not take long after Ctrl-C
     with RunFolder(out) as folder:
         ledger = folder.ledger
-        remembered = RememberedOptions.of(ledger.remembered).changed(options, participants, earlier, events)
+        remembered = RememberedOptions.of(ledger.remembered).changed(options, participants, earlier, events, people)
         options = remembered.applied(options)
         derive.check(options)
         try:
-            planned = plan(folder, found, settings, redo)
+            planned = plan(folder, found, settings, redo, partial(_names, remembered=remembered))
         except OSError as error:
             raise OutputError(_words(out, error)) from error
         if remembered.record() != ledger.remembered:
@@ -172,6 +185,7 @@ def run_batch(
                         if hides(settings) and not outcome.finished and remove_images(folder.place(outcome.key)):
                             progress.note(f"{outcome.key}: its earlier images, which show faces, are deleted")
                         _say_notes(folder, outcome, progress)
+                        _say_doubts(folder, outcome, options, progress)
             folder.forget_spans()
             state = "finished"
         except KeyboardInterrupt:
@@ -201,36 +215,74 @@ def run_batch(
     return totals
 
 
+def _remembered(out: Path) -> RememberedOptions:
+    """What a folder remembers before the run has it to itself."""
+    with suppress(OSError, UsageError):  # reported later
+        return RememberedOptions.of(Ledger.read(out).remembered)
+    return RememberedOptions()
+
+
+def _check_names(options: AnalyzeOptions, remembered: RememberedOptions) -> None:
+    """Raise UsageError or MissingExtraError if an option has names, and --people does not have these."""
+    for flag, text, words in (("--blur", options.blur, (ALL, OTHERS)), ("--only", options.only, (LARGEST,))):
+        if text is None or text in words or (flag == "--blur" and all(map(str.isdecimal, text.split(",")))):
+            continue
+        if remembered.people is None:
+            raise UsageError(f"{flag} {text}: no face has a name; give faces names with --people")
+        People.read(Path(remembered.people)).check(flag, text)
+
+
+def _names(ledger: Ledger, remembered: RememberedOptions) -> tuple[dict[str, Names], list[str]]:
+    """The names of the faces of all items, by key, and messages.
+
+    A remembered file that cannot be read any more changes nothing.
+    """
+    if remembered.people is None:
+        return {}, []
+    try:
+        people = People.read(Path(remembered.people))
+    except (UsageError, MissingExtraError) as error:
+        earlier = [*ledger.outdated.values(), *ledger.outcomes.values()]
+        kept = {outcome.key: {int(face_id): name for face_id, name in outcome.people.items()} for outcome in earlier}
+        return kept, [f"{error}; the names of faces stay as they are"]
+    return people.of({key: kind for key, (kind, _) in ledger.named.items()}, partial(was_removed, ledger))
+
+
 def _mend(folder: RunFolder, planned: Plan, options: AnalyzeOptions, progress: Progress) -> None:
     """Update the derived files of all finished items, including earlier ones, to the current options."""
     ledger, kept = folder.ledger, planned.kept
     kept += [(o, check(folder.place(o.key), o.outputs)[1]) for o in ledger.chosen() if not ledger.is_present(o.key)]
     for outcome, broken in kept:
         derived = {name: what for name, what in broken.items() if name in derive.DERIVED}
-        now = mended(folder, outcome, derived, options)
+        now = mended(folder, outcome, derived, options, planned.people.get(outcome.key, {}))
         if derived:
             progress.note(f"{outcome.key}: {in_words(derived)}; written again")
+        if now.people != outcome.people:
+            _say_doubts(folder, now, options, progress)
         if now != outcome:
             ledger.add(now)
 
 
 def _write_tables(folder: RunFolder, keys: Sequence[str], remembered: RememberedOptions, progress: Progress) -> None:
-    people = None
-    if remembered.participants is None:
-        folder.remove_groups()
-    else:
-        try:
-            people = Participants.read(Path(remembered.participants))
-        except (UsageError, MissingExtraError) as error:
-            progress.note(f"{error}; the tables are written without it, and those of participants are not updated")
-    for said in folder.write_tables(keys, people):
+    participants = None
+    try:
+        participants = participants_of(folder.ledger)
+        if participants is None:
+            folder.remove_groups()
+    except (UsageError, MissingExtraError) as error:
+        progress.note(f"{error}; the tables are written without it, and those of participants are not updated")
+    for said in folder.write_tables(keys, participants):
         progress.note(said)
+    if remembered.people is not None:
+        with suppress(UsageError, MissingExtraError):  # said before
+            for said in People.read(Path(remembered.people)).doubts(read_csv(folder.path / "faces.csv", FACES)):
+                progress.note(said)
 
 
 def _write_events(folder: RunFolder, remembered: RememberedOptions, keys: Sequence[str], progress: Progress) -> None:
     try:
-        people = Participants.read(Path(remembered.participants)) if remembered.participants else None
-        for note in write_events(folder.path, folder.ledger, remembered.events, people, keys).notes:
+        participants = participants_of(folder.ledger)
+        for note in write_events(folder.path, folder.ledger, remembered.events, participants, keys).notes:
             progress.note(note)
     except (UsageError, DataError) as error:
         progress.note(f"{error}; windows.csv and courses.csv are not updated, and the events of the items stay")
@@ -256,10 +308,34 @@ def _say_notes(folder: RunFolder, outcome: Outcome, progress: Progress) -> None:
             progress.note(f"{outcome.key}: {note}")
 
 
+def _say_doubts(folder: RunFolder, outcome: Outcome, options: AnalyzeOptions, progress: Progress) -> None:
+    """Report names in an item that cannot be right, or that hide less than they seem to."""
+    names = {int(face_id): name for face_id, name in outcome.people.items()}
+    if not names or not outcome.finished:
+        return
+    with suppress(DataError):
+        timeline = read_timeline(folder.place(outcome.key) / derive.TIMELINE)
+        for name in at_once(timeline):
+            progress.note(f"{outcome.key}: {name} is the name of two faces in one frame")
+        if options.blur not in (None, ALL, OTHERS):
+            faces = {int(face_id) for face_id in timeline["face_id"].dropna().unique()}
+            shown_faces = sorted(faces - names.keys() - faces_of(str(options.blur), names))
+            if shown_faces:
+                which = few(list(map(str, shown_faces)), 5)
+                progress.note(f"{outcome.key}: faces without a name are not hidden: {which}")
+
+
 def _tasks(folder: RunFolder, planned: Plan) -> Iterator[Task]:
     for number, item in enumerate(planned.todo, 1):
         key = str(item.key)
-        yield Task(item, folder.staging / str(number), folder.place(key), folder.spans(key), key in planned.drawn)
+        yield Task(
+            item,
+            folder.staging / str(number),
+            folder.place(key),
+            folder.spans(key),
+            key in planned.drawn,
+            planned.people.get(key, {}),
+        )
 
 
 def _check_room(out: Path, outcome: Outcome) -> None:

@@ -75,7 +75,7 @@ def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
     task, split = job.task, None
     video = LongVideo(engine, task) if task.item.kind == "video" and job.step != "whole" and not task.drawn else None
     if video:
-        result = ItemResult(task.item)
+        result = ItemResult(task.item, task.people)
         with record_failures(result):
             split = video.go_on(on_frames) if job.step == "begin" else video.step(job, result, on_frames)
         if result.folder or result.failures:
@@ -85,12 +85,12 @@ def work(engine: Engine, job: Job, on_frames: OnFrames) -> Result:
     for folder in (task.staging, task.spans):  # left by a worker that died; spans that could not be joined
         shutil.rmtree(folder, ignore_errors=True)
     source = SourceState.of(task.item)
-    run = partial(engine.run, task.item, task.staging, task.place, on_frames, task.drawn)
+    run = partial(engine.run, task.item, task.staging, task.place, on_frames, task.drawn, task.people)
     try:
         result = run(is_long=video.is_long if video else None)
     except LongError:
         assert video is not None
-        result = ItemResult(task.item)
+        result = ItemResult(task.item, task.people)
         with record_failures(result):
             split = video.begin(source, on_frames)
         if split:
@@ -114,4 +114,5 @@ def _outcome(task: Task, result: ItemResult, source: SourceState) -> Outcome:
         seconds=round(result.seconds, 3),
         summary=result.summary,
         failures=tuple(result.failures),
+        people={str(face_id): name for face_id, name in sorted(result.people.items())},
     )

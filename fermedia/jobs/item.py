@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -22,17 +22,19 @@ from fermedia.errors import FermediaError, MediaError, Stage
 from fermedia.files import shown, write_json
 from fermedia.jobs.replay import replay
 from fermedia.machine import NO_THREADS, is_no_thread
-from fermedia.options import AnalyzeOptions
-from fermedia.pipeline import LargerError, Pipeline, as_media_error, left_aside, nothing_in
-from fermedia.render.blur import Cover
+from fermedia.options import LARGEST, AnalyzeOptions
+from fermedia.pipeline import Keep, LargerError, Pipeline, as_media_error, left_aside, nothing_in
+from fermedia.render.blur import ALL, OTHERS, Cover
+from fermedia.render.drawing import Look
 from fermedia.render.photos import PhotoWriter
 from fermedia.render.previews import FOLDER, PhotoPreviews, VideoPreviews
 from fermedia.render.video import AnnotatedVideoWriter
 from fermedia.report.pages import EVENTS_FILE
-from fermedia.store.derive import LANDMARKS, MEASURES, TIMELINE, derive
+from fermedia.store.derive import LANDMARKS, MEASURES, TIMELINE, derive, name_faces
 from fermedia.store.fingerprints import FileState, Fingerprint, file_states
 from fermedia.store.ledger import Failure, SummaryRow
 from fermedia.store.outputs import PLOTS, carry, made, publish
+from fermedia.study.people import faces_of
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.tables.landmarks import LandmarksWriter
 from fermedia.tables.measures import MeasuresWriter
@@ -61,6 +63,7 @@ class ItemResult:
 
     Attributes:
         item: The item.
+        people: The names of its faces by ``face_id`` (``--people``).
         folder: The folder with its outputs; None if there are none.
         frames: Number of frames read (images of a photo folder).
         analysed: Number of these that were analysed.
@@ -74,6 +77,7 @@ class ItemResult:
     """
 
     item: MediaItem
+    people: Mapping[int, str] = field(default_factory=dict)
     folder: Path | None = None
     frames: int = 0
     analysed: int = 0
@@ -124,6 +128,7 @@ class Engine:
         place: Path,
         on_frames: OnFrames,
         drawn: bool = False,
+        people: Mapping[int, str] | None = None,
         is_long: IsLong | None = None,
     ) -> ItemResult:
         """Analyse an item. Its failures are recorded in the result.
@@ -135,13 +140,14 @@ class Engine:
             on_frames: Called with the progress.
             drawn: Keep the tables in ``place`` and take the observations from them, so that only the rest is made
                 again.
+            people: The names of its faces by ``face_id``.
             is_long: Decides whether a video is to be processed in spans instead; None to never do so.
 
         Raises:
             LongError: ``is_long`` returned True for the video; nothing of it has been decoded.
             FermediaError: An error that is not caused by the item, such as ModelError.
         """
-        result = ItemResult(item)
+        result = ItemResult(item, people or {})
         begun = time.monotonic()
         before = file_states(item.files)
         with record_failures(result):
@@ -168,16 +174,17 @@ class Engine:
     ) -> None:
         """Finish an item whose tables, video and images are in ``staging``.
 
-        Writes its description (``details`` are added to it) and the derived files, moves all to ``place``, and sets
-        the folder, outputs and summary of ``result``. The events stay, which come from a file of the user, and, if the
-        item is only ``drawn`` again, the figures.
+        Names its faces, writes its description (``details`` are added to it) and the derived files, moves all to
+        ``place``, and sets the folder, outputs and summary of ``result``. The events stay, which come from a file of
+        the user, and, if the item is only ``drawn`` again, the figures.
         """
-        self._describe(staging / DESCRIPTION, result, details)
+        name_faces(staging, result.people)
         item = FinishedItem(str(result.item.key), staging)
+        self._describe(staging / DESCRIPTION, result, details)
         derive(item, self.options)
         table = summarize(item.whole, "", result.end, self.options.smooth)
         summary = tuple(
-            {name: value for name, value in row.items() if name != "item" and value is not None}
+            {name: value for name, value in row.items() if name not in ("item", "person") and value is not None}
             for row in records(table)
         )
         outputs = made(staging)
@@ -228,7 +235,7 @@ class Engine:
         options = self.options
         meshes = options.draw is not None
         seeing = None if known is None else partial(replay, folder=known, measures=options.measures, meshes=meshes)
-        cover = None if known is None or options.blur is None else Cover(read_timeline(known / TIMELINE), options.blur)
+        cover = None if known is None else cover_of(known, options, result.people)
         with self.pipeline.open(item, size) as reader, ExitStack() as stack:
             if is_long and is_long(reader.info):
                 raise LongError
@@ -249,14 +256,15 @@ class Engine:
                     *span,
                     serial_queue,
                     reader.seams,
-                    options.undecided,
-                    options.draw,
+                    look(options, result.people),
                     cover,
                     options.audio,
                 )
                 shows.append(stack.enter_context(video))
             on_frames(_expected(reader.info, options), 0)
-            for frame, raw, smoothed in stack.enter_context(closing(self.pipeline.video(reader, serial_queue, seeing))):
+            for frame, raw, smoothed in stack.enter_context(
+                closing(self.pipeline.video(reader, serial_queue, seeing, keep_of(options, result.people)))
+            ):
                 for table in writers:
                     table.write(frame, raw)
                 for sink in shows:
@@ -293,13 +301,15 @@ class Engine:
             if tables is not None:
                 seeing = partial(replay, folder=tables, measures=options.measures, meshes=options.draw is not None)
             if options.video:
-                writer = PhotoWriter(staging / "annotated", options.undecided, options.draw, options.blur)
+                writer = PhotoWriter(staging / "annotated", look(options), options.blur)
                 sinks.append(stack.enter_context(writer))
             if options.faces:
                 sinks.append(stack.enter_context(PhotoPreviews(staging / FOLDER, options.blur)))
             for table in table_writers(staging, item, self.options, seeing is None):
                 sinks.append(stack.enter_context(table))
-            for frame, observations in stack.enter_context(closing(self.pipeline.photos(item, failed, seeing))):
+            for frame, observations in stack.enter_context(
+                closing(self.pipeline.photos(item, failed, seeing, keep_of(options, {})))
+            ):
                 try:
                     for sink in sinks:
                         sink.write(frame, observations)
@@ -350,6 +360,29 @@ def _in_full_size(
             result.begin_anew()
             shutil.rmtree(staging)
             staging.mkdir()
+
+
+def look(options: AnalyzeOptions, people: Mapping[int, str] | None = None) -> Look:
+    """How the faces of an item with these names are drawn."""
+    return Look(options.undecided, options.draw or (), people or {})
+
+
+def keep_of(options: AnalyzeOptions, people: Mapping[int, str]) -> Keep | None:
+    """What chooses the faces of ``--only``; None for all."""
+    if options.only is None:
+        return None
+    if options.only == LARGEST:
+        return lambda seen: sorted(seen, key=lambda o: -o.face.box.width * o.face.box.height)[:1]
+    ids = faces_of(options.only, people)
+    return lambda seen: [o for o in seen if o.face_id in ids]
+
+
+def cover_of(tables: Path, options: AnalyzeOptions, people: Mapping[int, str]) -> Cover | None:
+    """What hides faces of a video whose timeline is in the folder ``tables``; None if nothing does."""
+    if options.blur is None:
+        return None
+    who: str | Collection[int] = options.blur if options.blur in (ALL, OTHERS) else faces_of(options.blur, people)
+    return Cover(read_timeline(tables / TIMELINE), who)
 
 
 def table_writers(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from fermedia.errors import UsageError
 from fermedia.files import few, shown, sweep, sync
 from fermedia.media.keys import FoundMedia
-from fermedia.options import AnalyzeOptions
+from fermedia.options import LARGEST, AnalyzeOptions
+from fermedia.render.blur import ALL, OTHERS
 from fermedia.store import derive
 from fermedia.store.fingerprints import Fingerprint, check, in_words
 from fermedia.store.folder import RunFolder
@@ -19,6 +21,7 @@ from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import PLOTS, is_text, remove, set_aside
 from fermedia.store.removal import left_in
 from fermedia.store.settings import differences, hides, only_drawn
+from fermedia.study.people import Names
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.types import MediaItem
 
@@ -42,6 +45,7 @@ class Plan:
         drawn: The keys of items in ``todo`` whose timelines are kept: they are only drawn again.
         kept: The finished outcomes that are kept, each with a description of what is wrong with its derived files
             (tables and pages made from the timeline), by name.
+        people: The names of the faces of each item that has any, by its key.
         notes: Messages for the user.
     """
 
@@ -49,6 +53,7 @@ class Plan:
     todo: list[MediaItem] = field(default_factory=list)
     drawn: set[str] = field(default_factory=set)
     kept: list[tuple[Outcome, dict[str, str]]] = field(default_factory=list)
+    people: dict[str, Names] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -57,7 +62,13 @@ class Plan:
         return [str(item.key) for item in self.items]
 
 
-def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any], redo: Redo | None) -> Plan:
+def plan(
+    folder: RunFolder,
+    found: Sequence[FoundMedia],
+    settings: dict[str, Any],
+    redo: Redo | None,
+    name: Callable[[Ledger], tuple[dict[str, Names], list[str]]],
+) -> Plan:
     """Compare the inputs with the results, and record in the ledger which results are no longer valid.
 
     Args:
@@ -65,6 +76,7 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
         found: The media found in the inputs.
         settings: The settings of this run.
         redo: The finished items to analyse again, if any.
+        name: Gives the names of the faces of the ledger's items, by key, and messages for the user.
 
     Raises:
         UsageError: The results were made with other settings, and ``redo`` is not "all". Settings that only change how
@@ -87,7 +99,10 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
         folder.forget_spans()
     ledger.name({str(item.key): (item.kind, os.path.abspath(item.path)) for item in items})
     _restore(folder, settings)
+    result.people, said = name(ledger)
+    result.notes += said
     again: list[str] = []
+    named: list[str] = []
     renewed: list[Outcome] = []
     unstored = 0
     for item in items:
@@ -96,14 +111,24 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
         source = outcome.source.renewed(item) if outcome else None
         if outcome and source and not _is_again(outcome, redo):
             intact, broken = check(folder.place(key), outcome.outputs)
-            if broken.keys() <= derive.DERIVED:
+            renamed = outcome.people != as_text(result.people.get(key, {}))
+            if renamed and _shows_names(settings) and _can_be_drawn(folder, item, settings, outcome):
+                if broken:
+                    result.notes.append(f"{key}: {in_words(broken)}; made again")
+                    _keep_texts(folder, key, broken)
+                named.append(key)
+                result.drawn.add(key)
+                result.todo.append(item)
+                continue
+            if broken.keys() <= derive.DERIVED and not (renamed and _chooses_names(settings)):
                 now = replace(outcome, source=source, outputs=outcome.outputs | intact)
                 if now != outcome:
                     renewed.append(now)
                 if outcome.finished:
                     result.kept.append((now, broken))
                 continue
-            result.notes.append(f"{key}: {in_words(broken)}; it is analysed again")
+            why = in_words(broken) or "another face has the name"
+            result.notes.append(f"{key}: {why}; it is analysed again")
             _keep_texts(folder, key, broken)
         elif former := outcome or (ledger.outdated.get(key) if redo == "all" else None):
             changed = _changed(folder, former)
@@ -114,7 +139,7 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
             again.append(key)
         elif redo != "all" and _is_only_drawn(ledger, key, settings):
             broken = check(folder.place(key), ledger.outdated[key].outputs)[1]
-            if _can_be_drawn(folder, item, settings):
+            if _can_be_drawn(folder, item, settings, ledger.outdated[key]):
                 result.drawn.add(key)
             else:
                 unstored += _lacks_landmarks(settings)
@@ -125,7 +150,8 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
     if result.drawn:
         count = len(result.drawn)
         what = "1 item is" if count == 1 else f"{count} items are"
-        result.notes.append(f"{what} drawn again, but not analysed again ({'; '.join(other.values()) or 'going on'})")
+        why = "; ".join(other.values()) or ("names" if named else "going on")
+        result.notes.append(f"{what} drawn again, but not analysed again ({why})")
     left = sorted(key for key in ledger.outdated.keys() - set(result.keys) if folder.place(key).exists())
     if hides(settings) and left:
         what = "not among the inputs, so that earlier images remain in the folder"
@@ -138,13 +164,19 @@ def plan(folder: RunFolder, found: Sequence[FoundMedia], settings: dict[str, Any
     again += _forgotten(folder, result)
     if again:
         ledger.discard(again)
+    if named:
+        ledger.discard(named, drawn=True)
     if renewed:
         ledger.add(*renewed)
     return result
 
 
-def mended(folder: RunFolder, outcome: Outcome, broken: Mapping[str, str], options: AnalyzeOptions) -> Outcome:
+def mended(
+    folder: RunFolder, outcome: Outcome, broken: Mapping[str, str], options: AnalyzeOptions, people: Names
+) -> Outcome:
     """Make the missing, damaged and newly requested derived files of a finished item, and remove unwanted ones.
+
+    If the names of faces are others than before, all derived files are made again.
 
     Files that are not recorded in the ledger (after a killed run) are also made again. An old file that a user may
     have edited is kept under another name.
@@ -154,6 +186,7 @@ def mended(folder: RunFolder, outcome: Outcome, broken: Mapping[str, str], optio
         outcome: The item's outcome.
         broken: The derived files that are missing or damaged, by name, with a description.
         options: The options that say which derived files are wanted.
+        people: The names of the item's faces.
 
     Returns:
         The outcome with its present outputs.
@@ -167,6 +200,8 @@ def mended(folder: RunFolder, outcome: Outcome, broken: Mapping[str, str], optio
         sweep(home)
     strange = {name for name in wanted - outcome.outputs.keys() if os.path.lexists(place / name)}
     aside = _keep_texts(folder, outcome.key, [*broken, *strange])
+    if outcome.people != as_text(people):
+        outcome = _renamed(outcome, place, people, broken)
     unwanted = (outcome.outputs.keys() & derive.DERIVED) - wanted
     names = derive.derive(FinishedItem(outcome.key, place), options, unwanted)
     for name, path in aside.items():
@@ -176,6 +211,36 @@ def mended(folder: RunFolder, outcome: Outcome, broken: Mapping[str, str], optio
         sync(place / name)
     kept = {name: was for name, was in outcome.outputs.items() if name not in unwanted}
     return replace(outcome, outputs=kept | {name: Fingerprint.of(place / name) for name in sorted(names)})
+
+
+def _renamed(outcome: Outcome, place: Path, people: Names, broken: Collection[str]) -> Outcome:
+    """Name the faces in an item's tables, and remove what is derived from them.
+
+    If the machine stops before the ledger knows of it, the item is analysed again.
+    """
+    for name in (outcome.outputs.keys() & derive.DERIVED) - set(broken):
+        remove(place / name)
+    outputs = dict(outcome.outputs)
+    for name in derive.name_faces(place, people):
+        sync(place / name)
+        outputs[name] = Fingerprint.of(place / name)
+    return replace(outcome, outputs=outputs, people=as_text(people))
+
+
+def as_text(people: Names) -> dict[str, str]:
+    """Names of faces as the ledger has them."""
+    return {str(face_id): name for face_id, name in sorted(people.items())}
+
+
+def _shows_names(settings: dict[str, Any]) -> bool:
+    """Whether names of faces change images: they are drawn, or choose who is hidden."""
+    hides = settings.get("blur") not in (None, ALL, OTHERS)
+    return bool(settings.get("video", True) or (settings.get("faces", True) and hides)) and not _chooses_names(settings)
+
+
+def _chooses_names(settings: dict[str, Any]) -> bool:
+    """Whether names of faces choose who is analysed."""
+    return settings.get("only") not in (None, LARGEST)
 
 
 def _is_again(outcome: Outcome, redo: Redo | None) -> bool:
@@ -201,9 +266,8 @@ def _lacks_landmarks(settings: dict[str, Any]) -> bool:
     return bool(settings.get("draw")) and not settings.get("landmarks")
 
 
-def _can_be_drawn(folder: RunFolder, item: MediaItem, settings: dict[str, Any]) -> bool:
+def _can_be_drawn(folder: RunFolder, item: MediaItem, settings: dict[str, Any], outcome: Outcome) -> bool:
     """Whether an item whose timeline is valid need only be drawn again: all that is drawn is stored and intact."""
-    outcome = folder.ledger.outdated[str(item.key)]
     if _lacks_landmarks(settings):
         return False
     _, broken = _check_needed(folder, outcome)

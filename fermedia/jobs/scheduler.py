@@ -7,8 +7,8 @@ A task is an item to analyse. Most tasks are one job. A long video has several (
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,7 @@ class Task:
         place: Folder to which the complete outputs are moved.
         spans: Folder for the finished spans of a long video, which are kept if the run is interrupted.
         drawn: Whether to keep the timeline in ``place`` and only make everything else again.
+        people: The names of the item's faces by ``face_id`` (``--people``).
     """
 
     item: MediaItem
@@ -39,6 +40,7 @@ class Task:
     place: Path
     spans: Path
     drawn: bool = False
+    people: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -34,7 +34,7 @@ import numpy as np
 
 from fermedia.errors import MediaError
 from fermedia.files import shown, sync, whole_file, write_json
-from fermedia.jobs.item import Engine, ItemResult, OnFrames, copy_tables, plain, table_writers
+from fermedia.jobs.item import Engine, ItemResult, OnFrames, copy_tables, cover_of, keep_of, look, plain, table_writers
 from fermedia.jobs.scheduler import Job, NextJobs, Task
 from fermedia.jobs.serialization import (
     Observations,
@@ -49,16 +49,15 @@ from fermedia.jobs.serialization import (
 from fermedia.machine import trim_heap
 from fermedia.media.spans import SeamError, SpanReader, VideoIndex
 from fermedia.media.video import VideoReader
+from fermedia.pipeline import kept
 from fermedia.render.blur import Cover
 from fermedia.render.drawing import Painter
 from fermedia.render.joined import JoinedVideo, SpanWriter
 from fermedia.render.placing import PanelState
 from fermedia.render.previews import FOLDER, Highlight, HighlightPreviews, Highlights
-from fermedia.store.derive import TIMELINE
 from fermedia.store.ledger import Failure
 from fermedia.store.source import SourceState
 from fermedia.tables.smooth import smoothed_frames
-from fermedia.tables.timeline import read_timeline
 from fermedia.threads import prefetch
 from fermedia.types import Box, Frame, MediaInfo
 from fermedia.vision.observe import FrameDetections, tracked
@@ -109,6 +108,8 @@ class LongVideo:
     def go_on(self, on_frames: OnFrames) -> NextJobs | None:
         """The jobs that continue the spans of an earlier run; None if there are none, or the video has changed."""
         plan = self._kept_plan()
+        if plan:
+            self._forget_other_names()
         return self._begun(plan, on_frames) if plan else None
 
     def is_long(self, info: MediaInfo) -> bool:
@@ -131,6 +132,17 @@ class LongVideo:
         except (SeamError, MediaError):  # processing it undivided will report the error
             return None
         return self._begun(plan, on_frames) if plan else None
+
+    def _forget_other_names(self) -> None:
+        """Remove the drawn spans of an earlier run that has other names in them."""
+        record = {str(face_id): name for face_id, name in self._task.people.items()}
+        path = self._folder / "people.json"
+        with suppress(OSError, ValueError):
+            if json.loads(path.read_text(encoding="utf-8")) == record:
+                return
+        for drawn in self._folder.glob("video-*.json"):
+            drawn.unlink()
+        write_json(path, record)
 
     def _begun(self, plan: Plan, on_frames: OnFrames) -> NextJobs:
         todo = [n for n in range(len(plan.spans)) if not self._file("observe", n).exists()]
@@ -186,6 +198,7 @@ class LongVideo:
             return None
         plan = Plan(source, index, spans, sampled)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._forget_other_names()
         save(
             self._folder / "plan.npz",
             source=json.dumps(asdict(source)),
@@ -240,7 +253,7 @@ class LongVideo:
             tables = table_writers(self._folder, self._task.item, self._options)
             for table in tables:
                 stack.enter_context(table)
-            looked = tracked(self._seen(plan, result))
+            looked = kept(tracked(self._seen(plan, result)), keep_of(self._options, self._task.people))
             for frame, raw, smoothed in smoothed_frames(looked, self._options.smooth):
                 for table in tables:
                     table.write(frame, raw)
@@ -267,7 +280,7 @@ class LongVideo:
                 info, part = self._frames(plan, span, stack)
                 frames = stack.enter_context(closing(prefetch(part, _waiting(info))))
                 options = self._options
-                how = options.undecided, options.draw, self._cover()
+                how = look(options, self._task.people), self._cover()
                 video = SpanWriter(path, self._path, info, options.start, panel_state, last, *how)
                 stack.enter_context(video)
                 for frame, seen in zip(frames, found, strict=True):
@@ -334,8 +347,7 @@ class LongVideo:
 
     def _cover(self) -> Cover | None:
         """What hides faces, from the timeline, which is complete after the step "follow"."""
-        who = self._options.blur
-        return None if who is None else Cover(read_timeline(self._folder / TIMELINE), who)
+        return cover_of(self._folder, self._options, self._task.people)
 
     def _frames(self, plan: Plan, span: int, stack: ExitStack) -> tuple[MediaInfo, Iterator[Frame]]:
         reader = stack.enter_context(SpanReader(self._path))

@@ -8,7 +8,7 @@ and for a while before the first and after the last one, moving and growing, sin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,10 @@ class Cover:
 
     Args:
         timeline: The video's timeline (``timeline.csv``), complete.
-        who: The value of ``--blur``.
+        who: ``ALL``, ``OTHERS``, or the ids of faces.
     """
 
-    def __init__(self, timeline: pd.DataFrame, who: str) -> None:
+    def __init__(self, timeline: pd.DataFrame, who: str | Collection[int]) -> None:
         seen = timeline[timeline["success"]]
         #: The ids of the hidden faces.
         self.hidden = hidden_faces(seen, who)
@@ -89,13 +89,12 @@ class Cover:
         return replace(observation, probabilities=None) if observation.face_id in self.hidden else observation
 
 
-def hidden_faces(seen: pd.DataFrame, who: str) -> set[int]:
+def hidden_faces(seen: pd.DataFrame, who: str | Collection[int]) -> set[int]:
     """The ids of a video's faces that ``--blur`` hides.
 
     Args:
         seen: The rows of its timeline with a face.
-        who: ``all``; ``others``, all but the face with the largest area, summed over its frames; or ids, separated by
-            commas.
+        who: ``ALL``; ``OTHERS``, all but the face with the largest area, summed over its frames; or ids.
     """
     ids = {int(face_id) for face_id in seen["face_id"].unique()}
     if who == ALL:
@@ -103,7 +102,7 @@ def hidden_faces(seen: pd.DataFrame, who: str) -> set[int]:
     if who == OTHERS:
         area = (seen["width"] * seen["height"]).groupby(seen["face_id"]).sum()
         return ids - ({int(area.idxmax())} if len(area) else set())
-    return ids & _named(who)
+    return ids.intersection(map(int, who))
 
 
 def hidden_in_photo(observations: Iterable[Observation], who: str) -> list[Observation]:
@@ -112,15 +111,11 @@ def hidden_in_photo(observations: Iterable[Observation], who: str) -> list[Obser
     return [o for o in observations if who != OTHERS or o.face_id != 0]
 
 
-def _named(who: str) -> set[int]:
-    return {int(word) for word in who.split(",")}
-
-
-def _unknown(seen: pd.DataFrame, who: str) -> str | None:
-    if who in (ALL, OTHERS):
+def _unknown(seen: pd.DataFrame, who: str | Collection[int]) -> str | None:
+    if isinstance(who, str):
         return None
-    gone = sorted(_named(who) - {int(face_id) for face_id in seen["face_id"].unique()})
-    return f"--blur {who}: there is no face {', '.join(map(str, gone))}, so it is not hidden" if gone else None
+    gone = sorted(set(who) - {int(face_id) for face_id in seen["face_id"].unique()})
+    return f"--blur: there is no face {', '.join(map(str, gone))}, so it is not hidden" if gone else None
 
 
 @dataclass(frozen=True)

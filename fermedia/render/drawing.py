@@ -1,15 +1,16 @@
-"""Draw the annotations of faces: an outline, and a panel with the face's id, its emotion and seven bars.
+"""Draw the annotations of faces: an outline, and a panel with the face's id or name, its emotion and seven bars.
 
 Everything consists of small patches (``render.patches``) inside the image, whose size depends on the image's. Where
-there is little space, a panel loses first the bars' names, then the bars, then everything but the id on the emotion's
-colour. A face whose most probable emotion is not probable enough is labelled "undecided", in grey. A face that was not
-classified is grey, too, with a thin outline and the reason as its label. What was measured (``render.features``) is
-drawn below all that.
+there is little space, a panel loses first the bars' names, then the bars, then everything but the id or name on the
+emotion's colour. A face whose most probable emotion is not probable enough is labelled "undecided", in grey. A face
+that was not classified is grey, too, with a thin outline and the reason as its label. What was measured
+(``render.features``) is drawn below all that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import sqrt
 
@@ -19,7 +20,7 @@ from fermedia.render.colors import DARK, EMOTION_COLORS, LIGHT, RGB, rgb, text_o
 from fermedia.render.features import features
 from fermedia.render.patches import LayerCache, Patch, Pixels, over
 from fermedia.render.placing import PanelState, PanelStyle, Placement, Placer, Rect
-from fermedia.render.sprites import corner, rounded, text_sprite, text_width, tint
+from fermedia.render.sprites import corner, drawable, rounded, text_sprite, text_width, tint
 from fermedia.types import EMOTIONS, Box, Observation
 
 _TEXT = 0.0155  # text size relative to the square root of the image's area: 22 pixels at 1920x1080
@@ -35,18 +36,42 @@ _DIM: RGB = (178, 182, 190)
 _OPACITY = 0.76
 
 
+#: The most letters of a name in a panel.
+_LONGEST_NAME = 16
+
+
+@dataclass(frozen=True)
+class Look:
+    """How faces are drawn.
+
+    Attributes:
+        undecided: A face whose most probable emotion has a probability below this is labelled "undecided".
+        draw: What to draw of the measures of each face (``options.DRAWN``).
+        names: The names of faces by ``face_id`` (``--people``), shown in place of the id.
+    """
+
+    undecided: float = 0.0
+    draw: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+#: The usual look, without names.
+PLAIN = Look()
+
+
 class Painter:
     """Make the patches for the faces of one video, or of one photo.
 
     Args:
         width: Width of the image in pixels.
         height: Height of the image in pixels.
-        undecided: A face whose most probable emotion has a probability below this is labelled "undecided".
-        draw: What to draw of the measures of each face (``options.DRAWN``).
+        look: How faces are drawn.
     """
 
-    def __init__(self, width: int, height: int, undecided: float = 0.0, draw: Collection[str] | None = None) -> None:
-        self._undecided, self._draw = undecided, draw or ()
+    def __init__(self, width: int, height: int, look: Look = PLAIN) -> None:
+        self._undecided, self._draw = look.undecided, look.draw
+        names = {face_id: drawable(_short(name)) for face_id, name in look.names.items()}
+        self._names = {face_id: name for face_id, name in names.items() if name}
         self._width, self._height = width, height
         self._text = max(_LEAST_TEXT, round(_TEXT * sqrt(width * height)))
         self._placer = Placer(width, height, margin=max(2, self._text // 4))
@@ -59,7 +84,11 @@ class Painter:
         placed = zip(seen, called, places, strict=True)
         size = self._width, self._height
         measured = [p for o, _ in seen for p in features(o, self._draw, self._text, size)] if self._draw else []
-        return measured + frames + [_panel(o, word, place, self._text) for (o, _), word, place in placed if place]
+        return (
+            measured
+            + frames
+            + [_panel(o, self._name(o.face_id), word, place, self._text) for (o, _), word, place in placed if place]
+        )
 
     def pass_over(self, observations: Sequence[Observation]) -> None:
         """Only update the panels' places, for a frame that is drawn by another painter."""
@@ -84,8 +113,15 @@ class Painter:
         seen = [(o, rect) for o in observations if (rect := self._inside(o.face.box))]
         ids = [o.face_id for o, _ in seen]
         reasons = [self._called(o) if o.probabilities is None else None for o, _ in seen]
-        styles = [_styles(self._text, len(_name(n)), reason) for n, reason in zip(ids, reasons, strict=True)]
+        styles = [_styles(self._text, self._room(n), reason) for n, reason in zip(ids, reasons, strict=True)]
         return seen, self._placer.place(ids, [rect for _, rect in seen], styles)
+
+    def _name(self, face_id: int) -> str:
+        return self._names.get(face_id, f"#{face_id}")
+
+    def _room(self, face_id: int) -> str:
+        """A text as wide as the face's name, the same for all ids of as many digits."""
+        return self._names.get(face_id, "#" + "0" * len(str(face_id)))
 
     def _inside(self, box: Box) -> Rect | None:
         """The part of a box inside the image, in whole pixels; None if a side is shorter than 4 pixels."""
@@ -95,19 +131,13 @@ class Painter:
         return (left, top, right, bottom) if min(right - left, bottom - top) >= 4 else None
 
 
-def overlay(
-    observations: Sequence[Observation],
-    width: int,
-    height: int,
-    undecided: float = 0.0,
-    draw: Collection[str] | None = None,
-) -> list[Patch]:
+def overlay(observations: Sequence[Observation], width: int, height: int, look: Look = PLAIN) -> list[Patch]:
     """The patches for the faces of a single image of this size in pixels; arguments as for ``Painter``."""
-    return Painter(width, height, undecided, draw).patches(observations)
+    return Painter(width, height, look).patches(observations)
 
 
-def _name(face_id: int) -> str:
-    return f"#{face_id}"
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "."
 
 
 def _frame(observation: Observation, word: str, rect: Rect, text: int) -> list[Patch]:
@@ -166,9 +196,9 @@ def _line(width: int, height: int, color: RGB, opacity: float = 1.0) -> tuple[Pi
 
 
 class _Sizes:
-    """The dimensions of panels for a text size and a length of the id, in pixels."""
+    """The dimensions of panels for a text size and a name, in pixels."""
 
-    def __init__(self, text: int, digits: int) -> None:
+    def __init__(self, text: int, name: str) -> None:
         self.text = text
         self.label = max(_LEAST_LABEL, round(text * 0.77))
         self.pad = round(text * 0.5)
@@ -176,7 +206,7 @@ class _Sizes:
         self.row = max(round(text * 0.98), self.label + 2)
         self.bar = max(3, round(text * 0.36))
         self.thin_bar, self.thin_row = max(2, round(text * 0.18)), max(3, round(text * 0.3))
-        self.chip = text_width("#" + "0" * (digits - 1), text) + round(text * 0.5)
+        self.chip = text_width(name, text) + round(text * 0.5)
         self.name = max(text_width(e, text) for e in (*EMOTIONS, _UNDECIDED))
         self.labels = max(text_width(e, self.label) for e in EMOTIONS)
         self.gap = round(text * 0.4)
@@ -184,18 +214,18 @@ class _Sizes:
         self.tag_pad = round(text * 0.25)
 
 
-@lru_cache(maxsize=32)
-def _sizes(text: int, digits: int) -> _Sizes:
-    return _Sizes(text, digits)
+@lru_cache(maxsize=128)
+def _sizes(text: int, name: str) -> _Sizes:
+    return _Sizes(text, name)
 
 
-@lru_cache(maxsize=32)
-def _styles(text: int, digits: int, reason: str | None) -> tuple[PanelStyle, ...]:
+@lru_cache(maxsize=128)
+def _styles(text: int, name: str, reason: str | None) -> tuple[PanelStyle, ...]:
     """The styles of a panel, most detailed first.
 
-    ``digits`` is the length of the face's name (such as "#12"), ``reason`` why it was not classified, if so.
+    ``name`` is as wide as the face's, ``reason`` why it was not classified, if so.
     """
-    s = _sizes(text, digits)
+    s = _sizes(text, name)
     if reason is not None:
         width = 3 * s.tag_pad + s.chip + s.gap + text_width(reason, text)
         tag = PanelStyle("tag", width, s.header + 2 * s.tag_pad, 0.5)
@@ -208,11 +238,10 @@ def _styles(text: int, digits: int, reason: str | None) -> tuple[PanelStyle, ...
     )
 
 
-def _panel(observation: Observation, word: str, place: Placement, text: int) -> Patch:
+def _panel(observation: Observation, name: str, word: str, place: Placement, text: int) -> Patch:
     style = place.style
     shares = [] if observation.probabilities is None else observation.probabilities.tolist()
-    name = _name(observation.face_id)
-    s = _sizes(text, len(name))
+    s = _sizes(text, name if not name.startswith("#") else "#" + "0" * (len(name) - 1))
     if style.name == "chip":
         return Patch(round(place.x), round(place.y), _chip(name, word, s.chip, s.header, text))
     canvas = _plate(style, word, s).copy()
@@ -277,7 +306,7 @@ def _ground(style: PanelStyle, sizes: _Sizes) -> Pixels:
 
 @lru_cache(maxsize=256)
 def _chip(name: str, word: str, width: int, height: int, text: int) -> Pixels:
-    """The face's id on the colour of its label."""
+    """The face's name or id on the colour of its label."""
     color = _COLORS[word]
     chip = tint(rounded(width, height, text * 0.3), color)
     _write(chip, name, (width - text_width(name, text)) // 2, 0, text, text_on(color))

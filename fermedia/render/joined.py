@@ -6,7 +6,7 @@ The spans are H.264 streams with the same headers, each starting with a key fram
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import chain, pairwise
@@ -17,6 +17,7 @@ from typing import Any, Self
 import av
 
 from fermedia.render.blur import Cover
+from fermedia.render.drawing import PLAIN, Look
 from fermedia.render.encoder import Encoder, planned_rate
 from fermedia.render.muxer import Muxer
 from fermedia.render.placing import PanelState
@@ -49,11 +50,10 @@ class SpanWriter:
         start: float | None,
         panel_state: PanelState,
         last: Sequence[Observation] | None,
-        undecided: float = 0.0,
-        draw: Collection[str] | None = None,
+        look: Look = PLAIN,
         cover: Cover | None = None,
     ) -> None:
-        self._painter = FramePainter(info, undecided, draw, cover)
+        self._painter = FramePainter(info, look, cover)
         self._painter.restore(panel_state, last)
         muxer = Muxer(path, source, info, start, is_span=True)
         self._encoder = Encoder(muxer, info, self._painter.take_back, joins=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from fermedia.errors import MediaError
 from fermedia.files import shown, whole_file
 from fermedia.names import fitting, portable
 from fermedia.render.blur import hidden_in_photo, hide
-from fermedia.render.drawing import overlay
+from fermedia.render.drawing import PLAIN, Look, overlay
 from fermedia.render.patches import Patch, blend_rgb
 from fermedia.tables.cells import plain
 from fermedia.types import Frame, Observation
@@ -36,17 +36,15 @@ class PhotoWriter:
 
     Args:
         folder: Where the images are written, with the names of ``FreeNames``.
-        undecided, draw: As for ``drawing.Painter``.
+        look: How faces are drawn.
         blur: Whose faces are hidden (``--blur``); None for nobody's.
 
     Raises:
         MediaError: Writing failed (stage ``write``).
     """
 
-    def __init__(
-        self, folder: Path, undecided: float = 0.0, draw: Collection[str] | None = None, blur: str | None = None
-    ) -> None:
-        self.folder, self._undecided, self._draw, self._blur = folder, undecided, draw, blur
+    def __init__(self, folder: Path, look: Look = PLAIN, blur: str | None = None) -> None:
+        self.folder, self._look, self._blur = folder, look, blur
         self._names = FreeNames()
 
     def __enter__(self) -> Self:
@@ -64,7 +62,7 @@ class PhotoWriter:
         if frame.name is None:
             raise TypeError("an annotated image needs a name")
         image = frame.image
-        patches = overlay(observations, image.width, image.height, self._undecided, self._draw)
+        patches = overlay(observations, image.width, image.height, self._look)
         # OpenCV encodes BGR without a further copy; Pillow would make one with 4 bytes per pixel.
         pixels = np.asarray(cv2.cvtColor(image.rgb(), cv2.COLOR_RGB2BGR), np.uint8)
         if self._blur is not None:

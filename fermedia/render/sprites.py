@@ -7,7 +7,12 @@ Both are shared and must not be changed.
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -19,20 +24,61 @@ _FINE = 4  # factor by which shapes are drawn too large
 _WEIGHT = 0.022  # stroke around each letter, in text sizes: makes Pillow's font, Aileron Regular, a medium weight
 
 
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
 @lru_cache(maxsize=16)
-def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _usual(pixels: int) -> _Font:
     return ImageFont.load_default(pixels)
+
+
+#: Fonts with more letters than Pillow's, which only has those of English: by their files, as Linux, Windows and macOS
+#: have them. Pillow looks for them where the system keeps its fonts.
+_FURTHER = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf")
+
+
+@lru_cache(maxsize=16)
+def _further(pixels: int) -> _Font:
+    """A font with more letters: Matplotlib's (found without loading it), one of the system's, or else Pillow's."""
+    found = find_spec("matplotlib")
+    places = found.submodule_search_locations if found else None
+    own = [str(Path(places[0], "mpl-data", "fonts", "ttf", _FURTHER[0]))] if places else []
+    for name in (*own, *_FURTHER):
+        with suppress(OSError):
+            return ImageFont.truetype(name, pixels)
+    return _usual(pixels)
+
+
+@lru_cache(maxsize=512)
+def _fonts(text: str) -> Callable[[int], _Font] | None:
+    """The font, by its size in pixels, that has all letters of a text; None if neither has."""
+    for fonts in (_usual, _further):
+        font = fonts(24)
+        missing = bytes(font.getmask("\uffff"))
+        if all(letter.isspace() or bytes(font.getmask(letter)) != missing for letter in text):
+            return fonts
+    return None
+
+
+def _font(text: str, pixels: int) -> _Font:
+    return (_fonts(text) or _usual)(pixels)
 
 
 def _enlarged(size: int) -> int:
     return 8 if size < 24 else 4
 
 
+def drawable(text: str) -> str | None:
+    """A text with letters that a font has: as it is, or without its accents; None if there are none for it."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return next((spelled for spelled in (text, bare) if _fonts(spelled) is not None), None)
+
+
 @lru_cache(maxsize=512)
 def text_width(text: str, size: int) -> int:
     """Width in pixels of ``text_mask``."""
     scale = _enlarged(size)
-    return int(np.ceil(_font(size * scale).getlength(text) / scale)) + 1
+    return int(np.ceil(_font(text, size * scale).getlength(text) / scale)) + 1
 
 
 @lru_cache(maxsize=512)
@@ -42,7 +88,9 @@ def text_mask(text: str, size: int) -> Pixels:
     width, height = text_width(text, size), round(size * 1.3)
     image = Image.new("L", (width * scale, height * scale))
     where = (scale // 2, round(size * 1.0) * scale)
-    ImageDraw.Draw(image).text(where, text, 255, _font(size * scale), anchor="ls", stroke_width=size * scale * _WEIGHT)
+    ImageDraw.Draw(image).text(
+        where, text, 255, _font(text, size * scale), anchor="ls", stroke_width=size * scale * _WEIGHT
+    )
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ import numpy as np
 
 from fermedia.media.frames import VideoImage
 from fermedia.render.blur import Cover, hide_yuv420
-from fermedia.render.drawing import Painter
+from fermedia.render.drawing import PLAIN, Look, Painter
 from fermedia.render.encoder import Encoder
 from fermedia.render.muxer import Muxer
 from fermedia.render.patches import Pixels, YuvPatch, YuvSpace, blend_yuv420, bt601, bt709, bt2020, to_yuv
@@ -34,12 +34,11 @@ class FramePainter:
     def __init__(
         self,
         info: MediaInfo,
-        undecided: float = 0.0,
-        draw: Collection[str] | None = None,
+        look: Look = PLAIN,
         cover: Cover | None = None,
     ) -> None:
         self._cover = cover
-        self._painter = Painter(info.width, info.height, undecided, draw)
+        self._painter = Painter(info.width, info.height, look)
         self._patches: list[YuvPatch] = []
         self._space: YuvSpace | None = None
         self._last: Sequence[Observation] | None = None
@@ -99,7 +98,7 @@ class AnnotatedVideoWriter:
         end: End of the video, in the same seconds; if None, the audio continues to its own end.
         serial_queue: Small videos are encoded in it if it is given; others in a thread of their own.
         seams: The reader's, as for ``render.audio.Audio``.
-        undecided, draw: As for ``drawing.Painter``.
+        look: How faces are drawn.
         cover: Hides faces.
         audio: Whether the source's audio is written, too.
 
@@ -116,12 +115,11 @@ class AnnotatedVideoWriter:
         end: float | None = None,
         serial_queue: SerialQueue | None = None,
         seams: Sequence[Fraction] | None = None,
-        undecided: float = 0.0,
-        draw: Collection[str] | None = None,
+        look: Look = PLAIN,
         cover: Cover | None = None,
         audio: bool = True,
     ) -> None:
-        self._painter = FramePainter(info, undecided, draw, cover)
+        self._painter = FramePainter(info, look, cover)
         self._muxer = Muxer(path, source, info, start, end, seams, audio=audio)
         self._encoder = Encoder(self._muxer, info, self._painter.take_back, serial_queue)
 

@@ -6,9 +6,10 @@ files are requested.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from fermedia.errors import MissingExtraError
 from fermedia.files import patiently, whole_file, write_text
@@ -17,6 +18,7 @@ from fermedia.report.item import write_item_page
 from fermedia.report.pages import DATA, PAGE, is_current
 from fermedia.tables.exports import EXPORTS, Export
 from fermedia.tables.finished import FinishedItem
+from fermedia.tables.people import write_names
 
 #: Files written while an item is analysed; the last two if requested.
 TIMELINE, MEASURES, LANDMARKS = "timeline.csv", "measures.csv", "landmarks.parquet"
@@ -77,6 +79,19 @@ def derive(item: FinishedItem, options: AnalyzeOptions, unwanted: Collection[str
         write_item_page(item)
         missing |= {PAGE, DATA}
     return missing
+
+
+def name_faces(folder: Path, people: Mapping[int, str]) -> list[str]:
+    """Name the faces in the tables of an item. Returns the names of the files that were written.
+
+    Raises:
+        OSError: A file cannot be written.
+        DataError: A table is damaged.
+    """
+    written = [table for table in (TIMELINE, MEASURES) if (folder / table).is_file()]
+    for table in written:
+        write_names(folder / table, people)
+    return written
 
 
 def _make(item: FinishedItem, missing: set[str], formats: list[Export]) -> None:

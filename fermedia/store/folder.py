@@ -138,7 +138,8 @@ class RunFolder:
         given, said = Assignment.none(), list[str]()
         if participants:
             known, said = participants.matched(_matchable(ordered), partial(was_removed, self.ledger))
-            given = Assignment.by(participants, known)
+            if participants.is_complete:  # otherwise they are the people, who have a column of their own
+                given = Assignment.by(participants, known)
         for table in (SUMMARY, FACES, columns.ITEMS):
             rows = (row for outcome in ordered for row in outcome.written(table, given))
             write_csv(self.path / f"{table.name}.csv", [c.name for c in table.having(given.columns)], rows)

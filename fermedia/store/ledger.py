@@ -11,7 +11,8 @@ The rows, by their ``row``:
 - ``items``: the items of the inputs of the runs after it, by key, each with its kind and the absolute path of its
   source. Items that are only in earlier rows are no longer among the inputs; their keys are not given to others.
 - ``begun``: a run begins, with ``todo`` items to do; ``about`` has its version and machine.
-- ``outdated``: the outcomes of ``keys`` are no longer valid; the items are to be done again.
+- ``outdated``: the outcomes of ``keys`` are no longer valid; the items are to be done again, or with ``drawn`` only
+  drawn again.
 - ``outcome``: the result of an item (``Outcome``). The last one of a key is valid.
 - ``removed``: ``fermedia remove`` took an item out for good (``store.removal``); no other row names it any more.
 - ``events``: a ``digest`` of what windows.csv and courses.csv were made from (``store.events``).
@@ -76,6 +77,7 @@ class Outcome:
 
     ``outputs`` are the names in the item's folder with their fingerprints (None from older versions); empty if there
     are no results. ``summary`` has the item's rows of summary.csv. ``seconds`` is the time that the analysis took.
+    ``people`` are the names of faces (``--people``) by ``face_id``, as they are in the outputs.
     """
 
     key: str
@@ -89,6 +91,7 @@ class Outcome:
     seconds: float = 0.0
     summary: tuple[SummaryRow, ...] = ()
     failures: tuple[Failure, ...] = ()
+    people: dict[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -106,7 +109,8 @@ class Outcome:
         whole: SummaryRow = {"kind": self.kind, "faces": faces} if table is ITEMS else {}
         for row in self.summary:
             if table is SUMMARY or row["level"] == (ITEM if table is ITEMS else FACE):
-                yield {**row, **whole, "item": self.name}
+                person = self.people.get(str(row.get("face_id", "")), "")
+                yield {**row, **whole, "item": self.name, "person": person}
 
     def written(self, table: Table, given: Assignment) -> Iterator[list[str]]:
         """The item's rows of one of these tables, formatted, with the columns of participants.
@@ -128,6 +132,7 @@ class Outcome:
         known["failures"] = tuple(Failure(**_known(Failure, failure)) for failure in row["failures"])
         known["summary"] = _summary(row.get("summary", ()))
         made = row["outputs"].items()
+        known["people"] = {str(face_id): str(name) for face_id, name in dict(known.get("people", {})).items()}
         known["outputs"] = {n: Fingerprint(**_known(Fingerprint, p)) if isinstance(p, dict) else None for n, p in made}
         return cls(**known)
 
@@ -182,7 +187,7 @@ class Ledger:
         settings: The last settings; None before any.
         outcomes: The valid outcomes by key, whether or not their items are among the last run's inputs.
         outdated: Results below ``items/`` with other settings or of an earlier source.
-        former: The settings of those in ``outdated`` that are only outdated because of other settings.
+        former: The settings of those in ``outdated`` whose source is as it was.
         named: The last kind and source path of every key that was ever given.
         present: The keys of the last run's inputs; None if unknown.
         remembered: The options that the folder remembers.
@@ -303,9 +308,9 @@ class Ledger:
         """Record that a run begins with ``todo`` items to do."""
         self._add({"row": "begun", "todo": todo, "about": about})
 
-    def discard(self, keys: Iterable[str]) -> None:
-        """Record that the outcomes of these items are no longer valid."""
-        self._add({"row": "outdated", "keys": list(keys)})
+    def discard(self, keys: Iterable[str], drawn: bool = False) -> None:
+        """Record that the outcomes of these items are no longer valid; with ``drawn`` only what is drawn."""
+        self._add({"row": "outdated", "keys": list(keys), **({"drawn": True} if drawn else {})})
 
     def add(self, *outcomes: Outcome) -> None:
         """Record outcomes; their files must already be on disk."""
@@ -409,6 +414,8 @@ class Ledger:
                 if before and before.finished:
                     self.outdated[key] = before
                 self.former.pop(key, None)
+                if row.get("drawn") is True:
+                    self.former[key] = self.settings or {}
             self.left += len(row["keys"])
         elif kind == "outcome":
             outcome = Outcome.from_row(row)

@@ -9,12 +9,15 @@ from typing import Any
 
 from fermedia.errors import UsageError
 from fermedia.options import EXPORT_FILES, NOTHING, AnalyzeOptions, EventOptions
+from fermedia.store.ledger import Ledger
+from fermedia.study.participants import Participants
 from fermedia.study.windows import Baseline
+from fermedia.tables.cells import cell
 
 
 @dataclass(frozen=True)
 class RememberedOptions:
-    """The formats of ``--export``, that of ``--format``, the absolute path of ``--participants``, and ``--earlier``.
+    """The formats of ``--export``, that of ``--format``, the absolute paths of the tables, and ``--earlier``.
 
     ``events`` are ``--events``, as an absolute path, and the options about them.
     """
@@ -22,17 +25,19 @@ class RememberedOptions:
     export: tuple[str, ...] = ()
     format: str = "csv"
     participants: str | None = None
+    people: str | None = None
     earlier: bool = False
     events: EventOptions = field(default_factory=EventOptions)
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> RememberedOptions:
         """Restore the options from the ledger; invalid values, as of other versions, are ignored."""
-        export, people = record.get("export"), record.get("participants")
+        export = record.get("export")
         return cls(
             tuple(name for name in export if name in EXPORT_FILES) if isinstance(export, list) else (),
             "parquet" if record.get("format") == "parquet" else "csv",
-            people if isinstance(people, str) else None,
+            _path(record.get("participants")),
+            _path(record.get("people")),
             record.get("earlier") is True,
             _events(record.get("events")),
         )
@@ -48,6 +53,7 @@ class RememberedOptions:
         participants: Path | None,
         earlier: bool | None,
         events: EventOptions | None = None,
+        people: Path | None = None,
     ) -> RememberedOptions:
         """Update with the options of a run; None leaves an option unchanged, and ``NOTHING`` resets it."""
         new = self
@@ -56,7 +62,9 @@ class RememberedOptions:
         if options.format is not None:
             new = replace(new, format=options.format)
         if participants is not None:
-            new = replace(new, participants=None if str(participants) == NOTHING else os.path.abspath(participants))
+            new = replace(new, participants=_remembered(participants))
+        if people is not None:
+            new = replace(new, people=_remembered(people))
         if events is not None:
             new = new.with_events(events)
         return new if earlier is None else replace(new, earlier=earlier)
@@ -66,7 +74,7 @@ class RememberedOptions:
         given = {item.name: getattr(events, item.name) for item in fields(EventOptions)}
         given = {name: value for name, value in given.items() if value is not None}
         if (path := given.get("events")) is not None:
-            given["events"] = None if str(path) == NOTHING else Path(os.path.abspath(path))
+            given["events"] = Path(known) if (known := _remembered(path)) else None
         if given.get("baseline") == NOTHING:
             given["baseline"] = None
         elif given.get("events", self) is None and "baseline" not in given and _is_label(self.events.baseline):
@@ -76,6 +84,28 @@ class RememberedOptions:
     def applied(self, options: AnalyzeOptions) -> AnalyzeOptions:
         """The options of a run with the remembered ones filled in."""
         return replace(options, export=self.export, format=self.format)
+
+
+def _path(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _remembered(path: Path) -> str | None:
+    return None if str(path) == NOTHING else os.path.abspath(path)
+
+
+def participants_of(ledger: Ledger, given: Path | None = None) -> Participants | None:
+    """The participants of a folder: those of the file given or remembered, or else its people with names, if any.
+
+    Raises:
+        UsageError: The file is wrong, or gone.
+        MissingExtraError: It is an .xlsx file, and openpyxl is not installed.
+    """
+    remembered = RememberedOptions.of(ledger.remembered)
+    people = {cell(outcome.key): outcome.people for outcome in ledger.chosen() if outcome.people}
+    if path := given or remembered.participants:
+        return Participants.read(Path(path), named=bool(people)).by_person(people)
+    return Participants.of_people(Path(remembered.people or "people"), people) if people else None
 
 
 def _is_label(baseline: str | None) -> bool:

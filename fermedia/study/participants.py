@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,10 @@ FACTORS = ("condition", "session")
 ALL_FACES = "all"
 
 #: The columns of a ``GivenTable`` with meanings of their own, and the prefix of columns that are only copied.
-_NEEDED, _FACE_ID, _COPIED = ("item", "participant"), "face_id", "#"
+_ITEM, _NEEDED, _FACE_ID, _COPIED = "item", ("item", "participant"), "face_id", "#"
 
 #: Names that factors cannot have, since tables with their columns have these.
-_TAKEN = {column.name for table in TABLES for column in table.columns} | {"run", "person"}
+_TAKEN = {column.name for table in TABLES for column in table.columns} | {"run"}
 _TAKEN -= {*FACTORS, FACTOR.name}
 
 #: Number of names that a message lists; further ones are only counted.
@@ -51,30 +51,40 @@ class Participants:
 
     Attributes:
         path: The file.
-        table: A row per item and face, all text: ``item``, ``face_id`` (a number or ``ALL_FACES``), ``participant``,
-            and the columns of ``factors`` and ``copied``.
+        table: A row per item and face, all text: ``item`` ("" for all in which the participant is a person with a
+            name), ``face_id`` (a number or ``ALL_FACES``), ``participant``, and the columns of ``factors`` and
+            ``copied``.
         factors: The names of the columns by whose levels participants are compared.
         copied: The names of further columns, which are copied into tables.
+        notes: What is to be said about the file, on one line each.
+        is_complete: Whether an item without a participant is to be said.
     """
 
     path: Path
     table: pd.DataFrame
     factors: tuple[str, ...]
     copied: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    is_complete: bool = True
 
     @classmethod
-    def read(cls, path: Path) -> Participants:
+    def read(cls, path: Path, named: bool = False) -> Participants:
         """Read a table (``study.given``) with the columns item and participant, and optionally face_id.
 
         ``item`` is the name in items.csv, or a part of it (``study.item_names``); ``face_id`` is one of its faces, or
         "all" or empty for all. Every further column is a factor, such as condition or session, unless its name begins
         with #: then it is only copied.
 
+        Args:
+            path: The file.
+            named: Whether faces have names (``--people``). Then rows may be without ``item``, and several participants
+                of an item without ``face_id``: ``by_person`` finds their faces.
+
         Raises:
             UsageError: The file is wrong; the message says how, and in which row.
             MissingExtraError: It is an .xlsx file, and openpyxl is not installed.
         """
-        given = GivenTable.read(path, OPTION, _NEEDED, (_FACE_ID, *FACTORS))
+        given = GivenTable.read(path, OPTION, _NEEDED[named:], (_ITEM, _FACE_ID, *FACTORS))
         rows = given.rows.rename(
             columns={name: cell(name) for name in given.rows if name.startswith(("=", "+", "-", "@"))}
         )
@@ -82,14 +92,51 @@ class Participants:
         copied = {name: name.removeprefix(_COPIED).strip() for name in others if name.startswith(_COPIED)}
         factors = [name for name in others if name not in copied]
         _check_names(given.where, [*factors, *copied.values()])
-        table = rows.assign(face_id=rows.get(_FACE_ID, "")).rename(columns=copied)
+        table = rows.assign(item=rows.get(_ITEM, ""), face_id=rows.get(_FACE_ID, "")).rename(columns=copied)
         table["face_id"] = table["face_id"].replace("", ALL_FACES)
         names = ["participant", *factors, *copied.values()]
         table = table[["item", "face_id", *names]]
         table[names] = table[names].map(cell)
-        _check(given.where, table, factors, [] if _FACE_ID in rows else others)
+        _check(given.where, table, factors, [] if _FACE_ID in rows else others, named)
         table["face_id"] = [face if face == ALL_FACES else str(int(face)) for face in table["face_id"]]
         return cls(path, table, tuple(factors), tuple(copied.values()))
+
+    @classmethod
+    def of_people(cls, path: Path, people: Mapping[str, Mapping[str, str]]) -> Participants:
+        """The people themselves, without factors; arguments as for ``by_person`` and of its file."""
+        import pandas as pd
+
+        rows = [(item, face_id, name) for item, names in people.items() for face_id, name in names.items()]
+        return cls(path, pd.DataFrame(rows, columns=[_ITEM, _FACE_ID, "participant"]), (), (), is_complete=False)
+
+    def by_person(self, people: Mapping[str, Mapping[str, str]]) -> Participants:
+        """Find the faces of participants who are people with names.
+
+        A row without ``face_id`` whose participant is a person in the item is about this person's faces, and a row
+        without an item about those in all items. Rows of items without names stay as they are.
+
+        Args:
+            people: The names of faces by item (as in tables) and ``face_id``.
+        """
+        import pandas as pd
+
+        names = ItemNames.of(map(plain, people))
+        spelled = {plain(item): item for item in people}
+        meant = names.meant(self.table[_ITEM])
+        strange: list[str] = []
+        rows: list[dict[str, str]] = []
+        for row in sorted(self.table.to_dict("records"), key=lambda row: not row[_ITEM]):
+            items = [spelled[meant[row[_ITEM]]]] if row[_ITEM] in meant else list(people) if not row[_ITEM] else []
+            if row[_FACE_ID] != ALL_FACES or not items:
+                rows.append(row)
+                continue
+            who = row["participant"]
+            found = [(item, face) for item in items for face, name in people[item].items() if name == who]
+            rows += [row | {_ITEM: item, _FACE_ID: face} for item, face in found]
+            strange += [] if found else [f"{who} ({row[_ITEM]})" if row[_ITEM] else who]
+        table = pd.DataFrame(rows, columns=list(self.table)).drop_duplicates([_ITEM, _FACE_ID], ignore_index=True)
+        said = f"{shown(self.path)} names participants who are not among the people: {few(strange, _NAMED)}"
+        return replace(self, table=table, notes=(*self.notes, said) if strange else self.notes)
 
     def matched(
         self, summary: pd.DataFrame, removed: Callable[[str], bool] = lambda _: False
@@ -116,10 +163,12 @@ class Participants:
         unknown = [pair for pair in zip(wanted["item"], wanted["face_id"], strict=True) if pair not in there]
         left_out = sorted(items.keys() - set(wanted["item"]))
         known = wanted.assign(item=[items.get(item, item) for item in wanted["item"]])
+        if not self.is_complete:
+            unknown, left_out = [], []
         gone = {item for item in dict.fromkeys(item for item, _ in unknown) if item not in items and removed(item)}
         unknown = [(item, face) for item, face in unknown if item not in gone]
         said = [self._complaint(unknown, names, left_out, again), self._several(known, faces), self._no_factors()]
-        return known, [text for text in said if text]
+        return known, [*self.notes, *(text for text in said if text)]
 
     def _complaint(
         self, unknown: Sequence[tuple[str, str]], names: ItemNames, left_out: list[str], again: list[str]
@@ -231,24 +280,30 @@ def _check_names(where: str, names: list[str]) -> None:
             )
 
 
-def _check(where: str, table: pd.DataFrame, factors: list[str], others: list[str]) -> None:
+def _check(where: str, table: pd.DataFrame, factors: list[str], others: list[str], named: bool) -> None:
     """Check the rows. ``others`` are columns of which one may have been meant as face_id. Raises UsageError."""
-    for name in (*_NEEDED, *factors):
+    needed = (*_NEEDED[named:], *factors)
+    for name in needed:
         if (empty := table[name] == "").any():
             number = table.index[empty][0]
-            missing = [name for name in (*_NEEDED, *factors) if not table.loc[number, name]]
+            missing = [name for name in needed if not table.loc[number, name]]
             raise UsageError(f"{where}: row {number} has no {' and no '.join(missing)}")
     for number, face in table.loc[table[_FACE_ID] != ALL_FACES, _FACE_ID].items():
         if not (face.isascii() and face.isdigit()):
             raise UsageError(f"{where}: row {number}: face_id must be a number or empty, got {face!r}")
+    if (lost := (table[_ITEM] == "") & (table[_FACE_ID] != ALL_FACES)).any():
+        raise UsageError(f"{where}: row {table.index[lost][0]} has a face_id, and no item")
     items = table["item"].map(plain)
+    if named:  # a row without face_id is about one person
+        items = items.where(table[_FACE_ID] != ALL_FACES, items + "\n" + table["participant"])
     several = items.duplicated(keep=False)
     for item, rows in table[several].groupby(items[several], sort=False):
         again = rows[rows[_FACE_ID].duplicated(keep=False)] if ALL_FACES not in set(rows[_FACE_ID]) else rows
         if len(again) > 1:
             (first, one), (second, other) = list(again.iterrows())[:2]
             why = _why(one, other, others)
-            raise UsageError(f"{where}: {item} is there twice, in rows {first} and {second}; {why}")
+            what = " ".join(filter(None, str(item).split("\n")))
+            raise UsageError(f"{where}: {what} is there twice, in rows {first} and {second}; {why}")
 
 
 def _why(one: pd.Series, other: pd.Series, others: list[str]) -> str:

@@ -7,12 +7,13 @@ Pure functions of one face's time series; frames without that face hold NaN or a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import BLINK_COLUMNS
+from fermedia.columns import BLINK_COLUMNS, PERSON
+from fermedia.tables.people import people_of
 from fermedia.types import PRESENT
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ def blink_table(measures: pd.DataFrame) -> pd.DataFrame:
     seen = measures[measures["face_id"].notna() & measures["timestamp"].notna()]
     known = (seen["presence"] >= PRESENT).to_numpy(bool, na_value=False)
     opening = np.where(known, seen[["right_eye", "left_eye"]].mean(axis=1), np.nan)
-    times, rows = seen["timestamp"].to_numpy(np.float64), []
+    times, people, rows = seen["timestamp"].to_numpy(np.float64), people_of(seen), list[tuple[Any, ...]]()
     for face_id, places in seen.reset_index(drop=True).groupby("face_id").indices.items():
         for blink in blinks(times[places], opening[places]):
             end = blink.begin + blink.duration
-            rows.append((seen["source"].iloc[0], face_id, blink.begin, end, blink.duration, blink.depth))
-    table = pd.DataFrame(rows, columns=list(BLINK_COLUMNS)).astype({"face_id": "Int64"})
+            numbers = blink.begin, end, blink.duration, blink.depth
+            rows.append((seen["source"].iloc[0], face_id, *numbers, people.get(face_id)))
+    table = pd.DataFrame(rows, columns=list(BLINK_COLUMNS)).astype({"face_id": "Int64", PERSON.name: "str"})
     return table.sort_values("begin", kind="stable", ignore_index=True)
 
 

@@ -16,6 +16,7 @@ from fermedia.files import printable, regular, unlinked
 from fermedia.names import ITEMS, portable, reachable
 from fermedia.tables.blinks import blink_table
 from fermedia.tables.measures import read_measures
+from fermedia.tables.people import people_of
 from fermedia.tables.photos import photo_table
 from fermedia.tables.segments import segments
 from fermedia.tables.timeline import read_timeline
@@ -110,6 +111,11 @@ class FinishedItem:
         """The blinks of a measured video."""
         assert self.measures is not None
         return blink_table(self.measures)
+
+    @property
+    def people(self) -> dict[int, str]:
+        """The names of faces by ``face_id`` (``--people``)."""
+        return {int(face_id): name for face_id, name in people_of(self.timeline).items()}
 
     @property
     def photos(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import MEASURE_COLUMNS, MEASURED
+from fermedia.columns import MEASURE_COLUMNS, MEASURED, PERSON
 from fermedia.errors import DataError, write_error
 from fermedia.files import regular, whole_file
 from fermedia.tables.cells import cell
@@ -34,7 +34,7 @@ _LATER = "?"
 #: The index of that column.
 _SPEAKING = MEASURE_COLUMNS.index("speaking")
 
-_TEXTS = ("source", "quality")
+_TEXTS = ("source", "quality", PERSON.name)
 _WHOLE = ("frame", "face_id", "looks_at_camera")
 
 
@@ -119,6 +119,8 @@ def read_measures(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # of numbers that are too large
             table = pd.read_csv(regular(path), dtype=_types(), keep_default_na=False, na_values=[""], encoding="utf-8")
+        if PERSON.name not in table:  # of an older version
+            table = table.assign(**{PERSON.name: pd.Series(dtype=str)})
         return table[list(MEASURE_COLUMNS)]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -188,10 +190,10 @@ def _row(source: str, index: int, time: float | None, observation: Observation |
     """The values of a row: None where missing, and ``_LATER`` for speaking."""
     begin = [source, index, time]
     if observation is None:
-        return [*begin, None, *_figures(None), None, *[None] * len(BLENDSHAPES)]
+        return [*begin, None, *_figures(None), None, *[None] * len(BLENDSHAPES), None]
     measures = observation.measures
     shapes = [None] * len(BLENDSHAPES) if measures is None else measures.blendshapes.tolist()
-    return [*begin, observation.face_id, *_figures(measures), observation.quality, *shapes]
+    return [*begin, observation.face_id, *_figures(measures), observation.quality, *shapes, None]
 
 
 def _figures(measures: Measures | None) -> Iterator[Any]:

@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import CUT_COLUMNS, MEASURED, SEGMENT_COLUMNS
+from fermedia.columns import CUT_COLUMNS, MEASURED, PERSON, SEGMENT_COLUMNS
 from fermedia.errors import UsageError
 from fermedia.options import AnalyzeOptions
+from fermedia.tables.people import people_of
 from fermedia.tables.smooth import smooth as steady_values
 from fermedia.tables.tables import by_item, complete, shown
 from fermedia.tables.timeline import smoothed_timeline
@@ -93,13 +94,15 @@ def segments(
         classified = smoothed[smoothed["judged"] & lengths["timed"].all()]
         everybody = _Sightings.of(classified, lengths["weight"])
         found: list[dict[str, Any]] = []
+        people = people_of(video)
         for face_id, places in pd.Series(np.arange(len(classified)), classified.index).groupby(classified["face_id"]):
             seen = everybody.at(places.to_numpy())
             runs = _tidied(list(_runs(seen, enter, leave, shortest)), shortest)
-            found += [about | {"face_id": face_id} | _row(seen, run) for run in runs]
+            whose = about | {"face_id": face_id, PERSON.name: people.get(face_id)}
+            found += [whose | _row(seen, run) for run in runs]
         rows += sorted(found, key=lambda row: row["begin"])
     names = [name for name in ("run", "item") if name in table] + list(SEGMENT_COLUMNS)
-    numbers = dict.fromkeys(SEGMENT_COLUMNS[3:], "float64")
+    numbers = dict.fromkeys(SEGMENT_COLUMNS[3:-1], "float64") | {PERSON.name: "str"}
     return pd.DataFrame(rows, columns=names).astype(numbers | {"face_id": table["face_id"].dtype})
 
 
@@ -155,7 +158,7 @@ def segments_where(
     known = table["success"].astype(bool) & table[column].notna() & bool(lengths["timed"].all())
     if column in MEASURED:
         known &= (table["presence"] >= PRESENT).fillna(False).astype(bool)
-    rows = []
+    people, rows = people_of(table), []
     for face_id, sightings in table[known].groupby("face_id"):
         times = sightings["timestamp"].to_numpy(np.float64)
         values = sightings[column].to_numpy(np.float64)[:, None]
@@ -166,8 +169,9 @@ def segments_where(
         sign = 1 if condition.above else -1
         for run in _tidied(list(_runs(met, ENTER, ENTER, shortest)), shortest):
             row = _row(seen, run) | {"source": sightings["source"].iloc[0], "face_id": face_id}
+            row[PERSON.name] = people.get(face_id)
             rows.append(row | {"condition": condition.text} | {name: sign * row[name] for name in ("mean", "peak")})
-    numbers = dict.fromkeys(CUT_COLUMNS[3:], "float64")
+    numbers = dict.fromkeys(CUT_COLUMNS[3:-1], "float64") | {PERSON.name: "str"}
     found = pd.DataFrame(rows, columns=list(CUT_COLUMNS)).astype(numbers | {"face_id": "Int64"})
     return found.sort_values("begin", kind="stable", ignore_index=True)
 

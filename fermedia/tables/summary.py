@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import FACE, ITEM, MEASURED, SUMMARY, SUMMARY_COLUMNS
+from fermedia.columns import FACE, ITEM, MEASURED, PERSON, SUMMARY, SUMMARY_COLUMNS
 from fermedia.options import AnalyzeOptions
 from fermedia.tables.blinks import blink_table
+from fermedia.tables.people import people_of
 from fermedia.tables.tables import by_item, complete, read_csv, shown
 from fermedia.tables.timeline import smoothed_timeline
 from fermedia.types import EMOTIONS, GOOD, PRESENT, REASONS
@@ -114,6 +115,7 @@ class Observed:
         shows: The number of each of these rows' smoothed emotions (n,), -1 if not classified.
         ids: The ``face_id`` of each face, in the order of the summary.
         blinks: The blinks of all faces; None if nothing was measured.
+        persons: The names of faces (``--people``) by their ``face_id``.
     """
 
     frames: pd.DataFrame
@@ -123,19 +125,26 @@ class Observed:
     shows: NDArray[np.int8]
     ids: list[Any]
     blinks: pd.DataFrame | None
+    persons: dict[Any, str]
 
     @classmethod
-    def of(cls, timeline: pd.DataFrame, end: float | None, smooth: float) -> Observed:
-        """Prepare the timeline of one item; arguments as for ``summarize``."""
+    def of(cls, timeline: pd.DataFrame, end: float | None, smooth: float, by_person: bool = False) -> Observed:
+        """Prepare the timeline of one item; arguments as for ``summarize``.
+
+        With ``by_person``, the faces of a person are taken together, with the ``face_id`` of the first of them.
+        """
         import pandas as pd
 
         frames = shown(timeline, end)
         faces = timeline[timeline["success"].astype(bool)]
         shows = pd.Categorical(smoothed_timeline(faces, smooth)["emotion"], categories=list(EMOTIONS)).codes
+        blinks, persons = blink_table(faces) if "presence" in faces else None, people_of(faces)
+        if by_person and persons:
+            faces = _with_first(faces, persons)
+            blinks = None if blinks is None else _with_first(blinks, persons)
         by_face = faces.groupby("face_id")
         people, places = by_face.ngroup().to_numpy(np.intp), frames.index.get_indexer(faces["frame"])
-        blinks = blink_table(faces) if "presence" in faces else None
-        return cls(frames, faces, places, people, shows, list(by_face.groups), blinks)
+        return cls(frames, faces, places, people, shows, list(by_face.groups), blinks, persons)
 
     @property
     def names(self) -> list[str]:
@@ -170,9 +179,20 @@ class Observed:
         each = _rows(self.ids, people, faces, shows, frames, blinks).assign(level=FACE)
         whole = _rows([None], everybody, faces, shows, frames, blinks).assign(level=ITEM)
         table = pd.concat([part for part in (each, whole) if len(part)], ignore_index=True)
+        named = [self.persons.get(face_id) for face_id in table["face_id"]]
+        table[PERSON.name] = pd.Series(named, table.index, dtype="str")
         if pd.api.types.is_integer_dtype(self.faces["face_id"]):  # other programs may have names
             table["face_id"] = table["face_id"].astype("Int64")
         return table
+
+
+def _with_first(table: pd.DataFrame, persons: Mapping[Any, str]) -> pd.DataFrame:
+    """The table with the ``face_id`` of a person's first face in place of their others."""
+    first: dict[str, Any] = {}
+    for face_id in sorted(persons):
+        first.setdefault(persons[face_id], face_id)
+    others = {face_id: first[name] for face_id, name in persons.items()}
+    return table.assign(face_id=table["face_id"].map(lambda face_id: others.get(face_id, face_id)).astype("Int64"))
 
 
 def _rows(

@@ -39,7 +39,8 @@ class TimelineWriter:
 
     A row per face per analysed frame, in the order of ``TIMELINE_COLUMNS``; an analysed frame without a face has one
     row with ``success`` and ``judged`` 0 and the face's columns empty; frames that were not analysed have none. A face
-    that is not classified has ``judged`` 0, its box, ID and quality, and empty emotions.
+    that is not classified has ``judged`` 0, its box, ID and quality, and empty emotions. ``person`` is empty: faces are
+    named afterwards (``tables.people``).
 
     Seconds, probabilities, confidence and valence have six decimals, pixels two. The file is UTF-8 with line feeds;
     names are made safe by ``cells.cell``.
@@ -101,8 +102,8 @@ def read_timeline(path: str | Path) -> pd.DataFrame:
     Returns:
         A table with the columns of ``timeline.csv`` (docs/columns.md), after ``run``, ``item`` and participants
         (all text) if timelines were joined. ``frame`` is int64, ``face_id`` Int64 (missing where there is no face),
-        ``success`` and ``judged`` bool, names, ``emotion`` and ``quality`` text (the last missing in timelines of older
-        versions), all else float64 (NaN where empty).
+        ``success`` and ``judged`` bool, names, ``emotion``, ``quality`` and ``person`` text (the last two missing in
+        timelines of older versions), all else float64 (NaN where empty).
 
     Raises:
         DataError: The file is missing, or not a timeline.
@@ -174,7 +175,7 @@ def as_timeline(
     import pandas as pd
 
     rows = [row for source, n, time, seen in observed for row in _rows(cell(source), n, time, seen, _number)]
-    texts = {"source", "emotion", "quality"}
+    texts = {"source", "emotion", "quality", "person"}
     columns = {
         name: pd.Series([np.nan if row[n] is None else row[n] for row in rows], dtype=str if name in texts else object)
         for n, name in enumerate(TIMELINE_COLUMNS)
@@ -223,7 +224,7 @@ def _rows(
     for observation in observations:
         yield [*begin, *_face(observation, rounded)]
     if not observations:
-        yield [*begin, None, 0, *[None] * 5, 0, *_NOT_CLASSIFIED, None]
+        yield [*begin, None, 0, *[None] * 5, 0, *_NOT_CLASSIFIED, None, None]
 
 
 def _face(observation: Observation, rounded: _Rounded) -> list[Any]:
@@ -231,9 +232,9 @@ def _face(observation: Observation, rounded: _Rounded) -> list[Any]:
     place = [rounded(value, 2) for value in (box.x, box.y, box.width, box.height)]
     row = [observation.face_id, 1, rounded(observation.face.confidence, 6), *place]
     if p is None:
-        return [*row, 0, *_NOT_CLASSIFIED, observation.quality]
+        return [*row, 0, *_NOT_CLASSIFIED, observation.quality, None]
     shares = [rounded(share, 6) for share in p.tolist()]
-    return [*row, 1, *shares, EMOTIONS[int(p.argmax())], rounded(float(valence(p)), 6), observation.quality]
+    return [*row, 1, *shares, EMOTIONS[int(p.argmax())], rounded(float(valence(p)), 6), observation.quality, None]
 
 
 def _decimal(value: float, places: int) -> str:

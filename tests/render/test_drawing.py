@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from fermedia.render.colors import EMOTION_COLORS, luminance, rgb, text_on
-from fermedia.render.drawing import Painter, overlay
+from fermedia.render.drawing import Look, Painter, overlay
 from fermedia.render.patches import Patch, YuvSpace, blend_rgb, blend_yuv420, bt601, bt709, bt2020, to_yuv
 from fermedia.types import EMOTIONS, Observation
 from tests.seen import EVEN, face, one_hot
@@ -192,9 +192,9 @@ def test_a_face_whose_best_emotion_is_not_probable_enough_is_undecided() -> None
     shares = [0.35 if e == "happy" else 0.65 / 6 for e in EMOTIONS]
     seen = [face(300, 300, 300, 300, 0, shares)]
     least = float(np.float32(0.35))
-    decided, exact = overlay(seen, 1920, 1080), overlay(seen, 1920, 1080, least)
+    decided, exact = overlay(seen, 1920, 1080), overlay(seen, 1920, 1080, Look(least))
     assert all(np.array_equal(a.rgba, b.rgba) for a, b in zip(decided, exact, strict=True))
-    undecided = overlay(seen, 1920, 1080, 0.4)
+    undecided = overlay(seen, 1920, 1080, Look(0.4))
     assert [p.rgba.shape for p in undecided] == [p.rgba.shape for p in decided]
     for patch in undecided[:-1]:
         assert np.ptp(patch.rgba[:, :, :3].astype(int), axis=2).max() <= 12

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fermedia.options import DRAWN
 from fermedia.render import features as drawn
-from fermedia.render.drawing import overlay
+from fermedia.render.drawing import Look, overlay
 from fermedia.render.features import features
 from fermedia.render.patches import blend_rgb
 from fermedia.types import BLENDSHAPES, Gaze, Measures, Mesh, Observation
@@ -133,7 +133,7 @@ def test_what_is_unknown_is_not_drawn(mesh: Mesh) -> None:
 
 def test_faces_that_are_not_classified_are_drawn_too(mesh: Mesh) -> None:
     seen = replace(of(mesh, yaw=30), probabilities=None, quality="turned")
-    plain, more = (overlay([seen], 640, 480, 0.4, draw) for draw in (None, ("mesh", "pose")))
+    plain, more = (overlay([seen], 640, 480, Look(0.4, draw)) for draw in ((), ("mesh", "pose")))
     assert len(more) == len(plain) + 1
     image = np.zeros((480, 640, 3), np.uint8)
     blend_rgb(image, more)

@@ -1,0 +1,60 @@
+"""The names of the faces in the tables of an item: the column ``person``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fermedia.columns import PERSON
+from fermedia.errors import DataError
+from fermedia.files import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def people_of(table: pd.DataFrame) -> dict[Any, str]:
+    """The names by ``face_id`` in a table of one item; none without the column ``person``."""
+    if PERSON.name not in table:
+        return {}
+    named = table.loc[table[PERSON.name].notna() & table["face_id"].notna(), ["face_id", PERSON.name]]
+    return dict(named.drop_duplicates("face_id").itertuples(index=False, name=None))
+
+
+def called(face_id: Any, person: object) -> str:
+    """What a face is called for people: its person's name, or else ``#3``."""
+    return person if isinstance(person, str) and person else f"#{face_id}"
+
+
+def write_names(path: Path, people: Mapping[int, str]) -> None:
+    """Write the column ``person`` of a table with a row per face, and nothing else anew.
+
+    Args:
+        path: A CSV file with the column ``face_id``; of older versions without ``person``, which comes last.
+        people: The names, as safe cells (``tables.cells``), by ``face_id``; faces without one get none.
+
+    Raises:
+        OSError: The file cannot be read or written; it is then as before.
+        DataError: It is not a table with these columns.
+    """
+    names = {str(face_id): name for face_id, name in people.items()}
+    try:
+        with (
+            path.open(encoding="utf-8", newline="") as before,
+            whole_file(path) as after,
+            after.open("w", encoding="utf-8", newline="") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows(_named(csv.reader(before), names))
+    except (csv.Error, ValueError, IndexError, StopIteration) as error:
+        raise DataError(f"{path}: not a table of faces by fermedia ({error})") from error
+
+
+def _named(rows: Iterator[list[str]], names: Mapping[str, str]) -> Iterator[list[str]]:
+    header = next(rows)
+    face = header.index("face_id")
+    place = header.index(PERSON.name) if PERSON.name in header else len(header)
+    yield [*header[:place], PERSON.name, *header[place + 1 :]]
+    for row in rows:
+        yield [*row[:place], names.get(row[face], ""), *row[place + 1 :]]

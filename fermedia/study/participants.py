@@ -163,10 +163,10 @@ class Participants:
         unknown = [pair for pair in zip(wanted["item"], wanted["face_id"], strict=True) if pair not in there]
         left_out = sorted(items.keys() - set(wanted["item"]))
         known = wanted.assign(item=[items.get(item, item) for item in wanted["item"]])
-        if not self.is_complete:
-            unknown, left_out = [], []
         gone = {item for item in dict.fromkeys(item for item, _ in unknown) if item not in items and removed(item)}
         unknown = [(item, face) for item, face in unknown if item not in gone]
+        if not self.is_complete:
+            unknown, left_out = [], []
         said = [self._complaint(unknown, names, left_out, again), self._several(known, faces), self._no_factors()]
         return known, [*self.notes, *(text for text in said if text)]
 

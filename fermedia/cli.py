@@ -267,9 +267,15 @@ def segments(
 
 @cli.command()
 @click.argument("results", type=FOLDER, metavar="DIR")
-@click.argument("items", nargs=-1, required=True, metavar="ITEM...")
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option(
+    "--participant",
+    metavar="NAME",
+    help="Remove all items of a participant (analyze --participants) or person (analyze --people), if nobody else with "
+    "a name is in them.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-def remove(results: Path, items: tuple[str, ...], quiet: bool) -> int:
+def remove(results: Path, items: tuple[str, ...], participant: str | None, quiet: bool) -> int:
     """Take items out of the results of analyze in DIR for good, for example of a participant who withdrew.
 
     ITEM is a name as in summary.csv, or the path of the recording. Its tables, images and pages are deleted, and it
@@ -278,10 +284,12 @@ def remove(results: Path, items: tuple[str, ...], quiet: bool) -> int:
     """
     from fermedia.jobs.interrupt import ended_promptly
 
+    if not items and participant is None:
+        raise click.UsageError("nothing to remove: give the names of items, or --participant NAME")
     with ended_promptly(EXIT_INTERRUPTED, "to finish, give the same command again"):
         from fermedia.commands.remove import remove_items
 
-        said = remove_items(results, items)
+        said = remove_items(results, items, participant)
     if not quiet:
         say(said, err=True)
     return 0
@@ -367,9 +375,9 @@ def agree(
     """Compare human codes with each other and with the results of analyze in DIR: kappa, AC1, F1, ICC, confusion.
 
     CODES are CSV or .xlsx files with the columns item, begin, end, label (times in seconds), or item, frame or time,
-    label, and optionally coder, face_id, valence or any measure; tables that BORIS exported (aggregated or tabular
-    events); .eaf files of ELAN; or sheets of fermedia sample. A coder is called as a column or ELAN's annotator says,
-    or else as the file. A folder stands for one coder, who is called as the folder and whose files are in it.
+    label, and optionally coder, face_id or person, valence or any measure; tables that BORIS exported (aggregated or
+    tabular events); .eaf files of ELAN; or sheets of fermedia sample. A coder is called as a column or ELAN's annotator
+    says, or else as the file. A folder stands for one coder, who is called as the folder and whose files are in it.
 
     OUT gets agreement.csv, confusion.csv, agreement.html, a figure, and method.txt, a paragraph for the method section.
     """
@@ -438,7 +446,12 @@ def report(out: Path, **options: Any) -> int:
     metavar="PATTERN",
     help="Draw these items only: names below DIR/items, or patterns such as 'week1/*'. May be given several times.",
 )
-@click.option("--faces", type=Names(), default=(), metavar="LIST", help="Draw these faces only, by their face_id.")
+@click.option(
+    "--faces",
+    default="",
+    metavar="LIST",
+    help="Draw these faces only, by their face_id or, with --people, by the person's name: Anna,2.",
+)
 @click.option("--emotions", type=Names(), default=(), metavar="LIST", help="Show these emotions only.  [default: all]")
 @click.option(
     "--width",
@@ -462,7 +475,7 @@ def plot(
     kinds: tuple[str, ...],
     formats: tuple[str, ...],
     items: tuple[str, ...],
-    faces: tuple[str, ...],
+    faces: str,
     emotions: tuple[str, ...],
     measures: tuple[str, ...] | None,
     width: float,

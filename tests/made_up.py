@@ -86,7 +86,7 @@ def add_measures(place: Path, timeline: pd.DataFrame, seed: int = 0) -> None:
         table[name] = 60 * table[name] - 30
     table["right_eye"] = table["left_eye"] = np.where(seen, np.where(number % 100 < 5, 0.05, 0.3), np.nan)
     table["presence"] = np.where(seen, 0.99, np.nan)
-    for name in ("source", "frame", "timestamp", "face_id", "quality"):
+    for name in ("source", "frame", "timestamp", "face_id", "quality", "person"):
         table[name] = timeline[name].astype("Int64") if name == "face_id" else timeline[name]
     table[list(MEASURE_COLUMNS)].to_csv(place / "measures.csv", index=False)
     describe(place, timeline, options=AnalyzeOptions(measures=True).record())

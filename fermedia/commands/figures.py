@@ -14,7 +14,7 @@ import numpy as np
 
 from fermedia.columns import COMPARISONS, CONDITIONS, MEASURED, PARTICIPANTS
 from fermedia.errors import OutputError, UsageError
-from fermedia.files import counted, shown, sweep, unlinked
+from fermedia.files import counted, few, shown, sweep, unlinked
 from fermedia.names import portable
 from fermedia.options import PLOT_KINDS
 from fermedia.render.colors import EMOTION_COLORS
@@ -27,10 +27,12 @@ from fermedia.store.derive import TIMELINE
 from fermedia.store.outputs import PLOTS
 from fermedia.store.results import results
 from fermedia.study.item_names import ItemNames
+from fermedia.study.people import words
 from fermedia.study.shapes import GroupMeans, add_emotions, condition_means
 from fermedia.tables.bins import STEPS
 from fermedia.tables.cells import cell
 from fermedia.tables.finished import FinishedItem, sensible
+from fermedia.tables.people import only, people_of, picked
 from fermedia.tables.tables import read_csv
 from fermedia.tables.timeline import read_timeline
 from fermedia.types import EMOTIONS
@@ -51,7 +53,7 @@ class Figures:
     Attributes:
         formats: The formats of the files, of ``report.plots.FORMATS``.
         items: Patterns of the keys of the items to draw; none for all.
-        faces: The ``face_id`` of the faces to draw; none for those classified for the longest time.
+        faces: The faces to draw, a list of names and ids with commas; "" for those classified for the longest time.
         emotions: The emotions to show.
         width: Width in centimetres.
         kinds: The figures to draw, of ``PLOT_KINDS``; none for all that there are.
@@ -60,7 +62,7 @@ class Figures:
 
     formats: tuple[str, ...] = ("png", "svg")
     items: tuple[str, ...] = ()
-    faces: tuple[str, ...] = ()
+    faces: str = ""
     emotions: tuple[str, ...] = EMOTIONS
     width: float = 2.54 * WIDTH
     kinds: tuple[str, ...] = ()
@@ -94,15 +96,13 @@ class Figures:
                 raise UsageError(f"--items {pattern}: no item is called so{ItemNames.of(keys).hint(pattern)}")
         return [item for item in there if any(_matches(item.key, pattern) for pattern in self.items)]
 
-    def of_faces(self, timeline: pd.DataFrame, item: FinishedItem) -> pd.DataFrame:
-        """The rows of an item's timeline of the faces to draw, and of frames without a face."""
-        if not self.faces or not item.is_video:
-            return timeline
-        return timeline[timeline["face_id"].astype(str).isin(self.faces) | ~timeline["success"].astype(bool)]
-
-    def drawn(self, timeline: pd.DataFrame) -> bool:
-        """Whether an item has any of the faces."""
-        return not self.faces or bool(timeline["face_id"].dropna().astype(str).isin(self.faces).any())
+    def picked(self, timeline: pd.DataFrame) -> tuple[list[int], set[str]]:
+        """The faces of a video to draw, and those of the chosen names and ids that it does not have."""
+        there, people = timeline["face_id"].dropna().unique().tolist(), people_of(timeline)
+        if not self.faces:
+            return there, set()
+        asked = words(self.faces, people.values())
+        return picked(there, people, asked), {word for word in asked if not picked(there, people, [word])}
 
 
 def _matches(key: str, pattern: str) -> bool:
@@ -142,8 +142,8 @@ def plot_results(
     means = GroupMeans()
     videos = [item for item in items if item.is_video]
     edges = np.linspace(0, max((video.about["end"] or 0 for video in videos), default=0) or 1, STEPS + 1)
-    faces = figures.faces or None
     strips, count = [], 0
+    unknown: set[str] | None = None
     try:
         for folder in (out, *(item.folder for item in items)):
             sweep(folder / PLOTS)
@@ -152,30 +152,36 @@ def plot_results(
             timeline = read_timeline(item.folder / TIMELINE)  # only one is in memory at a time
             end, smooth = item.about["end"], item.about["options"]["smooth"]
             title = cell(item.key)
-            if item.is_video and not figures.drawn(timeline):
-                continue
+            if item.is_video:
+                faces, missing = figures.picked(timeline)
+                unknown = missing if unknown is None else unknown & missing
+                if figures.faces and not faces:
+                    continue
+                if figures.faces:
+                    timeline = only(timeline, faces)
             on_item(item.key)
             count += 1
             folder = unlinked(item.folder, PLOTS)
-            about = {"end": end, "smooth": smooth, "title": title, "faces": faces, **look}
+            about = {"end": end, "smooth": smooth, "title": title, **look}
             with sensible(item.folder):
                 if "distribution" in wanted:
                     save(plot_distribution(timeline, **about), folder / "distribution", figures.formats)
                 if item.is_video and "timeline" in wanted:
                     save(plot_timeline(timeline, **about), folder / "timeline", figures.formats)
                 if _is_measured(item) and wanted & _MEASURED:
-                    table = figures.of_faces(FinishedItem(item.key, item.folder).whole, item)  # so it is not kept
+                    table = FinishedItem(item.key, item.folder).whole  # so it is not kept
+                    if item.is_video and figures.faces:
+                        table = only(table, faces)
                     add_emotions(means, table, end if item.is_video else None, smooth)
                     if item.is_video and "measures" in wanted:
                         names = figures.measures or STANDARD
-                        figure = plot_measures(
-                            table, item.blinks, names=names, end=end, title=title, width=look["width"]
-                        )
+                        blinks = item.blinks[item.blinks["face_id"].isin(faces)]
+                        figure = plot_measures(table, blinks, names=names, end=end, title=title, width=look["width"])
                         save(figure, folder / "measures", figures.formats)
                 if item.is_video and "heatmap" in wanted:
-                    strips.append(strip(figures.of_faces(timeline, item), title, edges, end, smooth))
+                    strips.append(strip(timeline, title, edges, end, smooth))
         if items and not count and figures.faces and wanted & of_items:
-            raise UsageError(f"--faces {','.join(figures.faces)}: no item has such a face")
+            raise UsageError(f"--faces {figures.faces}: no item has such a face or person")
         places = []
         if strips:
             save(plot_heatmap(strips, edges, **look), unlinked(out, PLOTS) / "heatmap", figures.formats)
@@ -196,6 +202,8 @@ def plot_results(
         parts.append(f"figures of {counted(count, 'item')} in {where}")
     if places:
         parts.append(f"{'' if parts else 'figures '}{' and '.join(places)} in {out / PLOTS}")
+    if unknown:
+        parts.append(f"no item has a face or person {few(sorted(unknown), 3, ' or ')}")
     return ", ".join(parts) or "nothing to draw"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from fermedia.columns import COURSES, WINDOWS
 from fermedia.errors import DataError, MissingExtraError, OutputError, UsageError
-from fermedia.files import counted, printable, shown, unlinked, write_json
+from fermedia.files import counted, few, printable, shown, unlinked, write_json
 from fermedia.jobs.batch import Totals
 from fermedia.names import ITEMS, LEDGER
 from fermedia.report.batch import write_report
@@ -28,25 +28,33 @@ from fermedia.store.record import about_runs
 from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.removal import forget, was_removed
 from fermedia.store.results import read_ledger
-from fermedia.study.item_names import ItemNames
+from fermedia.study.item_names import ItemNames, plain, spellings
+from fermedia.study.participants import ALL_FACES
+from fermedia.study.people import People
+from fermedia.tables.cells import cell
 from fermedia.tables.finished import DESCRIPTION, place
 
 #: The figures of the whole run, which hold the items' values.
 _FIGURES = (".png", ".svg", ".pdf")
 
+#: The number of names that a message lists; further ones are only counted.
+_NAMED = 3
 
-def remove_items(out: Path, names: Sequence[str]) -> str:
+
+def remove_items(out: Path, names: Sequence[str], participant: str | None = None) -> str:
     """Take items out of the results in ``out``.
 
     Args:
         out: The folder of results.
         names: The items, by their keys or by the paths of their recordings.
+        participant: A participant or person, all of whose items are removed, too.
 
     Returns:
         What was done.
 
     Raises:
-        UsageError: There are no results, a run is writing into them, or an item is unknown; then nothing is changed.
+        UsageError: There are no results, a run is writing into them, or an item or the participant is unknown, or seen
+            together with others in an item that ``names`` does not have; then nothing is changed.
         OutputError: Something cannot be written or deleted; the same command goes on.
         DataError: A table is damaged.
     """
@@ -58,6 +66,8 @@ def remove_items(out: Path, names: Sequence[str]) -> str:
     with RunFolder(out) as folder:
         ledger = folder.ledger
         keys = _keys(ledger, out, names)
+        if participant is not None:
+            keys = list(dict.fromkeys([*keys, *_keys_of(ledger, out, participant, keys)]))
         try:
             if keys:
                 forget(ledger, keys)
@@ -87,6 +97,61 @@ def _keys(ledger: Ledger, out: Path, names: Sequence[str]) -> list[str]:
             where = f"{shown(out, whole=True)}{known.hint(name)}"
             raise UsageError(f"{printable(name)}: is no item of {where}; see its summary.csv")
     return list(dict.fromkeys(keys))
+
+
+def _keys_of(ledger: Ledger, out: Path, participant: str, chosen: Collection[str]) -> list[str]:
+    """The keys of the items of a participant or person.
+
+    Raises UsageError if there is nobody of this name, or if others are in one of the items, unless it is ``chosen``.
+    """
+    who, name, where = _who_is_seen(ledger), cell(participant), shown(out, whole=True)
+    keys = [key for key, names in who.items() if name in names]
+    if not keys and not chosen and not _was_in_removed(ledger, name):
+        there = sorted(set().union(*who.values()))
+        has = f"it has {few(there, _NAMED)}" if there else "it has none; name the items"
+        raise UsageError(f"--participant {printable(participant)}: nobody in {where} is called so; {has}")
+    others = {key: sorted(who[key] - {name}) for key in keys if key not in chosen and len(who[key]) > 1}
+    if others:
+        seen = [f"{key} (with {few(names, 1)})" for key, names in others.items()]
+        what = f"nothing is removed, since {name} is not alone in {few(seen, _NAMED)}"
+        raise UsageError(printable(f"{where}: {what}; an item is removed with everybody in it if it is named as ITEM"))
+    return keys
+
+
+def _who_is_seen(ledger: Ledger) -> dict[str, set[str]]:
+    """The participants and the people with names of each item that has any, by its key."""
+    participants = participants_of(ledger)
+    people = {outcome.key: outcome.people for outcome in ledger.chosen()}
+    names = ItemNames({key: path for key, (_, path) in ledger.named.items()})
+    rows: dict[str, dict[str, str]] = {}
+    if participants is not None:
+        meant = names.meant(map(plain, participants.table["item"]))
+        for item, face, name in participants.table[["item", "face_id", "participant"]].itertuples(
+            index=False, name=None
+        ):
+            if key := meant.get(plain(item)):
+                rows.setdefault(key, {}).setdefault(face, name)
+    found: dict[str, set[str]] = {}
+    for key in ledger.named:
+        mine, named = rows.get(key, {}), people.get(key, {})
+        others = {name for face, name in named.items() if face not in mine}
+        if ALL_FACES in mine and len(set(named.values())) == 1:
+            others = set()  # the person is the participant, by another name
+        if who := {*mine.values(), *others}:
+            found[key] = who
+    return found
+
+
+def _was_in_removed(ledger: Ledger, name: str) -> bool:
+    """Whether the files of the participants or people have somebody of this name in an item that was removed."""
+    remembered = RememberedOptions.of(ledger.remembered)
+    items: set[str] = set()
+    if (participants := participants_of(ledger)) is not None:
+        items |= {*participants.table.loc[participants.table["participant"] == name, "item"]}
+    if remembered.people is not None:
+        table = People.read(Path(remembered.people)).table
+        items |= {*table.loc[table["person"] == name, "item"]}
+    return any(was_removed(ledger, text) for item in items for text in spellings(item))
 
 
 def _delete(folder: RunFolder, key: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +35,7 @@ from fermedia.store.remembered import RememberedOptions, participants_of
 from fermedia.store.removal import was_removed
 from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
+from fermedia.study.item_names import ItemNames, spellings
 from fermedia.study.participants import Participants
 from fermedia.study.people import Names, People, at_once, faces_of
 from fermedia.tables.finished import notes, read_description
@@ -245,7 +246,17 @@ def _names(ledger: Ledger, remembered: RememberedOptions) -> tuple[dict[str, Nam
         earlier = [*ledger.outdated.values(), *ledger.outcomes.values()]
         kept = {outcome.key: {int(face_id): name for face_id, name in outcome.people.items()} for outcome in earlier}
         return kept, [f"{error}; the names of faces stay as they are"]
-    return people.of({key: kind for key, (kind, _) in ledger.named.items()}, partial(was_removed, ledger))
+    return _without_removed(people, ledger).of({key: kind for key, (kind, _) in ledger.named.items()})
+
+
+def _without_removed(people: People, ledger: Ledger) -> People:
+    """The people without the rows of items that ``fermedia remove`` took out, which are not to be found any more."""
+    if not ledger.removed:
+        return people
+    items = people.table["item"]
+    lost = set(items) - ItemNames.of(ledger.named).meant(items).keys()
+    gone = {item for item in lost if any(was_removed(ledger, text) for text in spellings(item))}
+    return replace(people, table=people.table[~items.isin(gone)])
 
 
 def _mend(folder: RunFolder, planned: Plan, options: AnalyzeOptions, progress: Progress) -> None:

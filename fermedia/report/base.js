@@ -55,6 +55,12 @@ const fermedia = (() => {
   const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
   const capital = (word) => (word ? word[0].toUpperCase() + word.slice(1) : "–");
 
+  /** What a face is called: its person's name, or else its number. */
+  const called = (face) => face.person || "#" + face.face_id;
+
+  /** That with the number beside a name; "All" for the row of all faces. */
+  const faceName = (face) => (face.level === "item" ? "All" : [called(face), face.person && [" ", el("small", { text: "#" + face.face_id })]]);
+
   // -- the theme ----------------------------------------------------------------------------------------------------
 
   const root = document.documentElement;
@@ -198,7 +204,7 @@ const fermedia = (() => {
       el("p", { text: `Made with fermedia ${version || ""}` })));
 
   return {
-    el, icon, percent, clock, length, count, plural, capital, header, section, figures, dot, colorOf, emotionName,
+    el, icon, percent, clock, length, count, plural, capital, called, faceName, header, section, figures, dot, colorOf, emotionName,
     shareBar, meter, legend, overall, chips, more, facts, downloads, warnings, optionFacts, footer,
     onRedraw: (act) => redraws.push(act),
   };

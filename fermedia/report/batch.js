@@ -39,6 +39,8 @@
   // -- the table ----------------------------------------------------------------------------------------------------
 
   const PAGE = 100;
+  /** The first names of a list, and how many more there are. */
+  const some = (names) => names.slice(0, 3).join(", ") + (names.length > 3 ? ` and ${count(names.length - 3)} more` : "");
   const columns = [
     { name: "Item", value: (i) => i.key, text: true },
     { name: "Length", value: (i) => (i.length === null ? -i.frames : i.length), show: (i) => (i.length === null ? plural(i.frames, "photo") : fermedia.length(i.length)) },
@@ -59,6 +61,7 @@
           item.thumb ? el("img", { src: item.thumb, alt: "", loading: "lazy" }) : el("span", { class: "thumb" }),
           el("span", {}, el("b", { text: item.kind === "photos" && parts.length > 1 ? parts.at(-2) : parts.at(-1) }),
             el("small", { text: item.kind === "photos" || parts.length > 1 ? item.key : item.kind }),
+            item.persons.length ? el("small", { text: some(item.persons), title: item.persons.join(", ") }) : null,
             item.failures ? el("small", { class: "bad", text: plural(item.failures, "failure") }) : null))),
       columns.slice(1).map((c) => el("td", { "data-label": c.name, class: c.wide && "wide" }, c.show(item))));
   }
@@ -67,7 +70,7 @@
   function filter() {
     const { column, up } = order, sign = up ? 1 : -1;
     shown = items
-      .filter((i) => (!chosen.size || chosen.has(i.emotion || "no face")) && i.key.toLowerCase().includes(words))
+      .filter((i) => (!chosen.size || chosen.has(i.emotion || "no face")) && [i.key, ...i.persons].some((name) => name.toLowerCase().includes(words)))
       .sort((a, b) => sign * (column.text ? collator.compare(column.value(a), column.value(b)) : column.value(a) - column.value(b)) || collator.compare(a.key, b.key));
     made = 0;
     body.replaceChildren();

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fermedia.columns import COMPARISONS, CONDITIONS, FACE, FAILURES, ITEM, PARTICIPANTS, Table
+from fermedia.columns import COMPARISONS, CONDITIONS, FACE, FAILURES, ITEM, PARTICIPANTS, PERSON, Table
 from fermedia.errors import DataError
 from fermedia.render.previews import FOLDER as PREVIEWS
 from fermedia.render.previews import Preview, read_previews
@@ -111,6 +111,7 @@ def _row(item: FinishedItem, way: str, summary: list[dict[str, Any]]) -> dict[st
         "seen": about["frames_with_face"],
         # In photos, a face's id is its rank in the photo, not a person.
         "people": sum(row["level"] == FACE for row in summary) if item.is_video else None,
+        "persons": list(dict.fromkeys(row[PERSON.name] for row in summary if row.get(PERSON.name))),
         "coverage": whole["coverage"],
         "judged": whole["judged"],
         "emotion": whole["emotion"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import FACE, ITEM, MEASURED, SUMMARY
+from fermedia.columns import FACE, ITEM, MEASURED, PERSON, SUMMARY
 from fermedia.files import regular
 from fermedia.render.photos import FreeNames
 from fermedia.render.previews import FOLDER as PREVIEWS
@@ -40,7 +40,14 @@ PICKED = tuple(name for name in MEASURED if name not in STANDARD)
 #: The columns of the summary that a page shows.
 _QUALITIES = [f"{name}_share" for name in (GOOD, *REASONS)]
 _DONE = ["measured", "looks_at_camera_share", "speaking_share", "blinks", "blinks_per_minute"]
-_TOLD = ["level", *SUMMARY.first_names, *_QUALITIES, *_DONE, *(f"{emotion}_share_silent" for emotion in EMOTIONS)]
+_TOLD = [
+    "level",
+    *SUMMARY.first_names,
+    PERSON.name,
+    *_QUALITIES,
+    *_DONE,
+    *(f"{emotion}_share_silent" for emotion in EMOTIONS),
+]
 
 
 #: The columns of events.csv that are text.
@@ -88,8 +95,7 @@ def _video(item: FinishedItem) -> dict[str, Any]:
     smooth, start = float(about["options"]["smooth"]), float(about["options"]["start"] or 0)
     smoothed = smoothed_timeline(timeline, smooth)
     summary = summarize(timeline, "", about["end"], smooth)[_TOLD]
-    people = summary[summary["level"] == FACE].sort_values("frames_with_face", ascending=False, kind="stable")
-    people = people.assign(face_id=people["face_id"].astype(str))
+    people = _ordered(summary[summary["level"] == FACE].assign(face_id=lambda faces: faces["face_id"].astype(str)))
     frames = timeline.drop_duplicates("frame")
     begin = float(frames["timestamp"].min()) if len(frames) else start
     end = max(float(about["end"] or begin), begin)
@@ -112,6 +118,17 @@ def _video(item: FinishedItem) -> dict[str, Any]:
         "moments": [_moment(p) for p in read_previews(folder) if p.emotion or p.kind],
         **_curves(smoothed, frames, people["face_id"].head(MOST_FACES), end),
     }
+
+
+def _ordered(faces: pd.DataFrame) -> pd.DataFrame:
+    """The faces of a summary, those in most frames first, and those of a person together, one after another."""
+    who = faces[PERSON.name].where(faces[PERSON.name].notna(), "\n" + faces["face_id"])  # no name has a line end
+    frames = faces["frames_with_face"]
+    keys = {"whole": frames.groupby(who).transform("sum"), "who": who.map(who.drop_duplicates().tolist().index)}
+    order = faces.assign(**keys).sort_values(
+        ["whole", "who", "frames_with_face"], ascending=[False, True, False], kind="stable"
+    )
+    return order.drop(columns=list(keys))
 
 
 def _curves(smoothed: pd.DataFrame, frames: pd.DataFrame, face_ids: pd.Series, end: float) -> dict[str, Any]:

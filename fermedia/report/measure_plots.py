@@ -21,7 +21,9 @@ from fermedia.report.plots import (
     WIDTH,
     arrange,
     counted,
+    face_name,
     figure_rows,
+    in_lines,
     say_in,
     short,
     style,
@@ -30,6 +32,7 @@ from fermedia.report.plots import (
 )
 from fermedia.study.shapes import MOVEMENTS, Means
 from fermedia.tables.bins import Floats, binned, edges_of
+from fermedia.tables.people import people_of, with_first
 from fermedia.tables.segments import Condition, segments_where
 from fermedia.tables.tables import shown
 from fermedia.types import BLENDSHAPES, PRESENT
@@ -68,8 +71,9 @@ def plot_measures(
 ) -> Figure:
     """Plot measures of the faces of a video over time, with their blinks and when they speak.
 
-    There is a panel for each measure, and a last one for speaking and blinks. Nothing is drawn where a face was not
-    measured, or its mesh is unreliable. At most ``MOST_FACES`` faces are shown; the title then has their number.
+    There is a panel for each measure, and a last one for speaking and blinks. Faces of one person (the column
+    ``person``) are drawn as one. Nothing is drawn where a face was not measured, or its mesh is unreliable. At most
+    ``MOST_FACES`` faces are shown; the title then has their number.
 
     Args:
         timeline: The timeline of one video with the columns of measures.
@@ -79,14 +83,18 @@ def plot_measures(
         title: Title of the figure.
         width: Width of the figure in inches.
     """
-    lengths = shown(timeline, end)
+    lengths, people = shown(timeline, end), people_of(timeline)
     edges = edges_of(lengths)
     known = timeline[timeline["success"] & (timeline["presence"] >= PRESENT).to_numpy(bool, na_value=False)]
+    known, blinks = with_first(known, people), with_first(blinks, people)
     times = lengths["weight"].loc[known["frame"]].groupby(known["face_id"].to_numpy()).sum()
     faces = sorted(times.sort_values(ascending=False, kind="stable").index[:MOST_FACES])
-    speaks = segments_where(timeline, _SPEAKS, end=end)
+    speaks = with_first(segments_where(timeline, _SPEAKS, end=end), people)
+    called = {face_id: face_name(face_id, people) for face_id in faces}
+    beside = [in_lines(name, 16) for name in called.values()]
     with style():
-        heights = [*[0.78] * len(names), 0.22 + 0.2 * max(1, len(faces))]
+        row = max([0.2, *(0.08 + 0.12 * len(name.split("\n")) for name in beside)])
+        heights = [*[0.78] * len(names), 0.22 + row * max(1, len(faces))]
         figure, grid = figure_rows(heights, width, title, counted(len(faces), len(times)))
         for axes, name in zip(grid, names, strict=False):
             for n, face_id in enumerate(faces):
@@ -96,7 +104,7 @@ def plot_measures(
             axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
             axes.set_axisbelow(True)
             _fit(axes, name)
-        _draw_events(grid[-1], faces, blinks, speaks)
+        _draw_events(grid[-1], dict(zip(faces, beside, strict=True)), blinks, speaks)
         for axes in grid:
             axes.set_xlim(edges[0], edges[-1])
         if not faces:
@@ -104,8 +112,8 @@ def plot_measures(
         figure.align_ylabels(grid)
         time_axis(grid[-1], edges[-1] - edges[0])
         handles: list[Line2D | Patch] = [
-            Line2D([], [], color=COLORS[n], linestyle=_DASHES[n], linewidth=1.1, label=f"face {face_id}")
-            for n, face_id in enumerate(faces)
+            Line2D([], [], color=COLORS[n], linestyle=_DASHES[n], linewidth=1.1, label=short(name, 36))
+            for n, name in enumerate(called.values())
         ]
         handles.append(Patch(facecolor=FAINT, alpha=0.5, label="speaking"))
         handles.append(Line2D([], [], color=INK, marker="|", linestyle="", markersize=7, label="blink"))
@@ -176,15 +184,15 @@ def _draw_line(axes: Axes, edges: Floats, values: Floats, n: int) -> None:
     axes.plot(middles[alone], values[alone], ".", color=COLORS[n], markersize=2)
 
 
-def _draw_events(axes: Axes, faces: Sequence[int], blinks: pd.DataFrame, speaks: pd.DataFrame) -> None:
-    """A row per face: bars where it speaks, and lines where it blinks."""
+def _draw_events(axes: Axes, faces: Mapping[int, str], blinks: pd.DataFrame, speaks: pd.DataFrame) -> None:
+    """A row for each of ``faces``, which have names: bars where it speaks, and lines where it blinks."""
     for n, face_id in enumerate(faces):
         mine = speaks[speaks["face_id"] == face_id]
         bars = list(mine[["begin", "duration"]].itertuples(index=False, name=None))
         axes.broken_barh(bars, (n - 0.35, 0.7), facecolor=COLORS[n], alpha=0.4, linewidth=0)
         moments = blinks.loc[blinks["face_id"] == face_id, ["begin", "end"]].mean(axis=1)
         axes.vlines(moments, n - 0.35, n + 0.35, color=INK, linewidth=0.9)
-    axes.set_yticks(range(len(faces)), [f"face {face_id}" for face_id in faces])
+    axes.set_yticks(range(len(faces)), list(faces.values()))
     axes.set_ylim(max(1, len(faces)) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 

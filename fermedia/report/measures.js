@@ -122,7 +122,7 @@ class Measures {
   rows(face) {
     const { el } = fermedia;
     return this.lanes.map((lane) => {
-      const canvas = el("canvas", { class: "measure-lane", role: "img", "aria-label": `${lane.title} of face ${face.face_id} over time` });
+      const canvas = el("canvas", { class: "measure-lane", role: "img", "aria-label": `${lane.title} of ${fermedia.called(face)} over time` });
       const shown = this.said(face, lane, -1).map(([name, word, color]) => {
         const value = el("em");
         return { name, value, element: el("span", { class: "key" }, fermedia.dot(color), word, value) };

@@ -6,10 +6,11 @@ Importing this module loads matplotlib. No window is opened. In SVG files, text 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -29,8 +30,9 @@ from fermedia.files import printable, whole_file
 from fermedia.options import AnalyzeOptions
 from fermedia.render.colors import EMOTION_COLORS, rgb, text_on
 from fermedia.tables.bins import Floats, binned, edges_of
+from fermedia.tables.people import only, people_of, picked, with_first
 from fermedia.tables.segments import segments
-from fermedia.tables.summary import summary
+from fermedia.tables.summary import Observed
 from fermedia.tables.tables import by_item, complete, shown
 from fermedia.tables.timeline import smoothed_timeline
 from fermedia.types import EMOTIONS
@@ -75,15 +77,17 @@ def plot_timeline(
 ) -> Figure:
     """Plot the probabilities of each face over the time of a video, stacked, with its segments as a ribbon below.
 
-    Nothing is drawn where a face is not classified. At most ``MOST_FACES`` faces are shown, those classified for the
-    longest time; the title then has their number.
+    Faces of one person (the column ``person``) are drawn as one, with the person's name. Nothing is drawn where a face
+    is not classified. At most ``MOST_FACES`` faces are shown, those classified for the longest time; the title then has
+    their number.
 
     Args:
         timeline: A timeline of one video, of any origin, not smoothed.
         end: When the video ends, in seconds.
         smooth: Width of the averaging window in seconds, 0 for none.
         title: Title of the figure; the name of the ``source`` if None.
-        faces: The ``face_id`` of the faces to show; None for those classified for the longest time.
+        faces: The faces to show, by ``face_id`` (as text) or by the person's name; None for those classified for the
+            longest time.
         emotions: The emotions to show; the others leave their part of a stack empty.
         width: Width of the figure in inches; its height follows from what it shows.
 
@@ -96,19 +100,24 @@ def plot_timeline(
     table = complete(timeline)
     if len(list(by_item(table))) > 1 or table["timestamp"].isna().any():
         raise DataError("a timeline is drawn of one video; choose one by its source")
+    people, table = people_of(table), _only(table, faces)
     lengths = shown(table, end)
     edges = edges_of(lengths)
-    smoothed = smoothed_timeline(table, smooth)
-    drawn, count = _longest(smoothed[smoothed["judged"]], lengths["weight"], faces)
-    found = segments(table, end=end, smooth=smooth)
+    smoothed = with_first(smoothed_timeline(table, smooth), people)
+    drawn, count = _longest(smoothed[smoothed["judged"]], lengths["weight"])
+    found = with_first(segments(table, end=end, smooth=smooth), people)
     found = found[found["emotion"].isin(emotions)]
+    named = any(face_id in people for face_id, _ in drawn)
     title = _name(table) if title is None else title
     with style():
-        figure, grid = figure_rows([1.15] * max(1, len(drawn)), width, title, counted(len(drawn), count))
+        heights = [1.35 if named else 1.15] * max(1, len(drawn))
+        figure, grid = figure_rows(heights, width, title, counted(len(drawn), count))
         for axes, (face_id, rows) in zip(grid, drawn, strict=False):
             _draw_stack(axes, edges, binned(rows, lengths["weight"], edges), emotions)
             _draw_ribbon(axes, found[found["face_id"] == face_id], edges[-1] - edges[0])
-            axes.set_ylabel(f"face {face_id}\nprobability")
+            if named:
+                axes.set_title(short(face_name(face_id, people), int(12 * width)), loc="left", fontsize=8)
+            axes.set_ylabel("probability" if named else f"face {face_id}\nprobability")
         if not drawn:
             say_in(grid[0], "no face that could be classified")
         for axes in grid:
@@ -133,14 +142,16 @@ def plot_distribution(
 ) -> Figure:
     """Plot each face's distribution of emotions: shares of its classified time as bars, mean probabilities as marks.
 
-    Photos have one panel for all faces, since persons are not tracked from photo to photo. Arguments, result and errors
-    are those of ``plot_timeline``, but the timeline may also be of photos, for which ``faces`` are ignored.
+    Faces of one person share a panel. Photos have one for all faces, since persons are not tracked from photo to photo.
+    Arguments, result and errors are those of ``plot_timeline``, but the timeline may also be of photos, for which
+    ``faces`` are ignored.
     """
     table = complete(timeline)
     images = bool(table["timestamp"].isna().any())
     if len(list(by_item(table))) > 1:
         raise DataError("a distribution is drawn of one item; choose one by its source")
-    chosen, count = _chosen(summary(table, end=end, smooth=smooth), images, faces)
+    people, table = people_of(table), table if images else _only(table, faces)
+    chosen, count = _chosen(Observed.of(table, end, smooth, by_person=True).summary(), images)
     title = _name(table, images) if title is None else title
     with style():
         lines = max(1, -(-len(chosen) // max(1, int(width / 1.7))))
@@ -152,6 +163,7 @@ def plot_distribution(
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True, sharex=True).ravel()
         for axes, row in zip(grid, chosen.to_dict("records"), strict=False):
             _draw_bars(axes, row, images, emotions)
+            axes.set_title(_panel_title(row, images, people, width / columns), fontsize=8)
         for axes in grid[len(chosen) :]:
             axes.set_axis_off()
         if len(chosen) < len(grid):  # above empty places, where the last line's labels are missing
@@ -242,21 +254,22 @@ def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) ->
 # -- drawing ----------------------------------------------------------------------------------------------------
 
 
-def _longest(
-    classified: pd.DataFrame, weight: pd.Series, chosen: Sequence[str] | None
-) -> tuple[list[tuple[Any, pd.DataFrame]], int]:
+def _only(table: pd.DataFrame, faces: Sequence[str] | None) -> pd.DataFrame:
+    """The timeline of one item with the chosen faces only; of all if there is no choice."""
+    return table if faces is None else only(table, picked(table["face_id"].dropna().unique(), people_of(table), faces))
+
+
+def _longest(classified: pd.DataFrame, weight: pd.Series) -> tuple[list[tuple[Any, pd.DataFrame]], int]:
     """The faces to show, in the order of their ids, each with its rows; and the number of those to choose from."""
-    faces = [(face, rows) for face, rows in classified.groupby("face_id") if chosen is None or str(face) in chosen]
+    faces = list(classified.groupby("face_id"))
     times = [weight.loc[rows["frame"]].sum() for _, rows in faces]
     longest = sorted(np.argsort(times, kind="stable")[::-1][:MOST_FACES])
     return [faces[i] for i in longest], len(faces)
 
 
-def _chosen(figures: pd.DataFrame, images: bool, faces: Sequence[str] | None) -> tuple[pd.DataFrame, int]:
+def _chosen(figures: pd.DataFrame, images: bool) -> tuple[pd.DataFrame, int]:
     """The rows of a summary to show, for photos the one of all faces; and the number of those to choose from."""
     rows = figures[(figures["level"] == ITEM) == images].dropna(subset=["emotion"])
-    if faces is not None and not images:
-        rows = rows[rows["face_id"].astype(str).isin(faces)]
     weight = rows["seconds"].fillna(rows["frames_with_face"]) * rows["judged"]
     return rows.loc[weight.sort_values(ascending=False, kind="stable").index[:MOST_FACES].sort_values()], len(rows)
 
@@ -320,8 +333,14 @@ def _draw_bars(axes: Axes, row: dict[str, Any], images: bool, emotions: Sequence
     axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _panel_title(row: dict[str, Any], images: bool, people: Mapping[Any, str], width: float) -> str:
+    """Whose distribution a panel of ``width`` inches shows, and of how much; a name has lines of its own."""
     seen = f"{row['frames_with_face']:,} images" if images else f"{_clock(row['seconds'])} in view"
-    axes.set_title(f"all faces, {seen}" if images else f"face {row['face_id']}, {seen}", fontsize=8)
+    if not images and row["face_id"] in people:
+        return f"{in_lines(people[row['face_id']], int(13 * width))}\n{seen}"
+    return f"all faces, {seen}" if images else f"{face_name(row['face_id'], people)}, {seen}"
 
 
 def figure_rows(heights: Sequence[float], width: float, title: str, more: str = "") -> tuple[Figure, list[Axes]]:
@@ -371,7 +390,8 @@ def arrange(figure: Figure, handles: Sequence[Any], labels: Sequence[Any] | None
 def time_axis(axes: Axes, span: float) -> None:
     """Format the axis of a time in seconds, ``span`` of which are shown."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-    step = next((s for s in steps if span / s <= 10), 14400)
+    most = min(10, max(3, axes.bbox.width / 52))  # so that the times do not touch
+    step = next((s for s in steps if span / s <= most), 14400)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, step)))
     axes.tick_params(axis="x", length=3)
@@ -414,6 +434,16 @@ def _common(names: Sequence[str]) -> int:
     """The number of first characters that all names share."""
     first, last = min(names), max(names)
     return next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+
+
+def face_name(face_id: Any, people: Mapping[Any, str]) -> str:
+    """What a face is called in figures: its person's name, or "face 3"."""
+    return people.get(face_id) or f"face {face_id}"
+
+
+def in_lines(name: str, most: int) -> str:
+    """A name in lines of at most ``most`` characters; of one longer than three lines, the middle is left out."""
+    return "\n".join(wrap(short(name, 3 * most - 6), most))
 
 
 def say_in(axes: Axes, text: str) -> None:

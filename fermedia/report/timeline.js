@@ -113,13 +113,13 @@ class Timeline {
   addLanes() {
     const { el, percent, count } = fermedia;
     for (const face of this.faces.slice(this.lanes.length, this.lanes.length + Timeline.LANES)) {
-      const canvas = el("canvas", { class: "lane", role: "img", "aria-label": `Probabilities of face ${face.face_id} over time` });
+      const canvas = el("canvas", { class: "lane", role: "img", "aria-label": `Probabilities of ${fermedia.called(face)} over time` });
       const image = this.data.moments.find((m) => m.face === face.face_id);
       const more = el("div");
       this.list.append(el("div", { class: "face-rows" }, el("div", { class: "row" },
         el("div", { class: "label" },
           image ? el("img", { class: "avatar", src: image.file, alt: "", loading: "lazy" }) : el("span", { class: "avatar" }),
-          el("span", {}, el("b", { text: "#" + face.face_id }), el("small", { text: percent(face.coverage) + " in view" }))),
+          el("span", {}, el("b", { text: fermedia.called(face) }), el("small", { text: `${face.person ? `#${face.face_id}, ` : ""}${percent(face.coverage)} in view` }))),
         el("div", { class: "plot" }, canvas)), more));
       const lane = { face, canvas, more, rows: [] };
       this.lanes.push(lane);

@@ -4,6 +4,8 @@
 (() => {
   const { el, clock, percent, plural, count } = fermedia, data = window.report;
   const parts = data.key.split("/"), all = data.all;
+  const names = Object.fromEntries(data.faces.map((face) => [face.face_id, fermedia.called(face)]));
+  const nameOf = (id) => names[id] || "#" + id;
   const shareOf = (row) => data.emotions.map((e) => row[e.name + "_share"]);
 
   fermedia.header(parts.at(-1), {
@@ -51,7 +53,7 @@
     const element = el("article", { class: "card" },
       el("header", {},
         image ? el("img", { class: "avatar", src: image.file, alt: "" }) : el("span", { class: "avatar" }),
-        el("b", { text: "#" + face.face_id }), title, value),
+        el("b", { text: fermedia.called(face), title: face.person && "#" + face.face_id }), title, value),
       bars.map((b) => b.row), timeline.measures ? doing : null);
     const update = (seen, cell) => {
       if (timeline.measures) doing.textContent = timeline.measures.words(face, cell) || "not measured";
@@ -95,13 +97,14 @@
     timeline.onPlay = () => (video.paused ? video.play() : video.pause());
     const track = video.addTextTrack("captions", "Segments", "en");
     for (const [face, e, begin, end] of data.segments)
-      track.addCue(new VTTCue(Math.max(0, begin - data.start), end - data.start, `#${face} ${data.emotions[e].name}`));
+      track.addCue(new VTTCue(Math.max(0, begin - data.start), end - data.start, `${nameOf(face)} ${data.emotions[e].name}`));
   }
 
   main.append(el("section", { class: "stage" + (timeline ? "" : " alone") + (video || data.poster ? "" : " bare"), "aria-label": "The video" }, video || still, timeline ? now : null));
 
+  const persons = new Set(data.faces.map((face) => face.person).filter(Boolean)).size;
   const figures = fermedia.figures([
-    ["Faces", count(data.people), data.people ? "a person counts anew after a cut" : "none was found"],
+    ["Faces", count(data.people), !data.people ? "none was found" : persons ? `of them ${plural(persons, "person", "people")} with a name` : "a person counts anew after a cut"],
     ["A face in view", percent(all.coverage), `of ${fermedia.length(data.end - data.begin)}`],
     data.people && ["Read", percent(all.judged), whyNot(all, "of the time of all faces")],
     data.measures && data.people && ["Speaking", percent(all.speaking_share), `looks at the camera ${percent(all.looks_at_camera_share)}`],
@@ -132,12 +135,12 @@
     const row = (face) => {
       const mean = face.emotion && face[face.emotion + "_mean"];
       return el("tr", {},
-        el("th", { scope: "row", text: face.level === "item" ? "All" : "#" + face.face_id }),
+        el("th", { scope: "row" }, fermedia.faceName(face)),
         el("td", { "data-label": head[1] }, face.first === null ? "–" : `${clock(face.first)} – ${clock(face.last)}`),
         el("td", { "data-label": head[2] }, fermedia.meter(face.coverage, "Coverage"), percent(face.coverage)),
         el("td", { "data-label": head[3] }, percent(face.judged)),
         el("td", { "data-label": head[4] }, fermedia.emotionName(face.emotion), mean ? el("small", { text: percent(mean) }) : null),
-        el("td", { "data-label": head[5], class: "wide" }, fermedia.shareBar(shareOf(face), `Face ${face.face_id}`)));
+        el("td", { "data-label": head[5], class: "wide" }, fermedia.shareBar(shareOf(face), face.level === "item" ? "All faces" : fermedia.called(face))));
     };
     const body = el("tbody", {}, data.people > 1 ? row(all) : null);
     const { list, button } = fermedia.more(data.faces, row, 25, "faces");
@@ -155,7 +158,7 @@
   function doings() {
     const head = ["Face", "Measured", "Speaking", "Looks at the camera", "Blinks", "Blinks a minute"];
     const row = (face) => el("tr", {},
-      el("th", { scope: "row", text: face.level === "item" ? "All" : "#" + face.face_id }),
+      el("th", { scope: "row" }, fermedia.faceName(face)),
       el("td", { "data-label": head[1] }, fermedia.meter(face.measured, "Measured"), percent(face.measured)),
       el("td", { "data-label": head[2] }, percent(face.speaking_share)),
       el("td", { "data-label": head[3] }, percent(face.looks_at_camera_share)),
@@ -183,11 +186,11 @@
         : { name: m.emotion, shown: fermedia.emotionName(m.emotion), value: percent(m.p) };
     const image = (m) =>
       el("button", { type: "button", class: "moment", title: "Show in the video", on: { click: () => show(m.time) } },
-        el("img", { src: m.file, alt: `Face ${m.face}, ${what(m).name}`, loading: "lazy", width: 160, height: 160 }),
+        el("img", { src: m.file, alt: `${nameOf(m.face)}, ${what(m).name}`, loading: "lazy", width: 160, height: 160 }),
         el("span", {}, what(m).shown, el("em", { text: what(m).value })),
         el("small", { text: clock(m.time, 2) }));
     const { list, button } = fermedia.more(byFace, (m) =>
-      el("div", { class: "person" }, el("h3", { text: "#" + m[0].face }), el("div", { class: "moments" }, m.map(image))), 12, "faces");
+      el("div", { class: "person" }, el("h3", {}, fermedia.faceName(data.faces.find((f) => f.face_id === m[0].face))), el("div", { class: "moments" }, m.map(image))), 12, "faces");
     list.classList.add("persons");
     return fermedia.section("Strongest moments", { class: "panel" },
       el("p", { class: "hint", text: "Each face where an emotion was its most probable one, and most so"

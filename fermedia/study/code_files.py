@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from fermedia.columns import SAMPLE
 from fermedia.errors import UsageError
-from fermedia.files import few, printable, shown
+from fermedia.files import printable, shown
 from fermedia.study.boris import BorisEvent, read_boris
-from fermedia.study.codes import EVERYBODY, MACHINE, NAMED, NUMERIC, UNCLEAR, Code, number_of, subject, time_of
+from fermedia.study.codes import EVERYBODY, MACHINE, NUMERIC, UNCLEAR, Code, number_of, subject, time_of
 from fermedia.study.elan import ElanFile
 from fermedia.study.given import NOT_OWN, Row, read_rows, records
 from fermedia.tables.cells import cell
@@ -65,7 +65,7 @@ def read_codes(
     if named := next((code for code in codes if code.coder.casefold() in (MACHINE, EVERYBODY)), None):
         why = "which in the tables means fermedia, or all coders together"
         raise UsageError(f"{named.where}: a coder cannot be called {named.coder}, {why}")
-    _check_people(codes)
+    _name_people(codes)
     _check_sheets(codes)
     kinds: dict[str, Code] = {}
     for code in codes:
@@ -137,7 +137,7 @@ def _plain(path: Path, names: list[str], rows: Sequence[Row]) -> Iterator[Code]:
         )
         has = ", ".join(filter(None, names))
         raise UsageError(printable(f"{where}: has the columns {has}, and codes need {_NEEDS}{hint}"))
-    for name in {*numeric, "item", "begin", "end", "time", "frame", "label", "coder", "face_id"}:
+    for name in {*numeric, "item", "begin", "end", "time", "frame", "label", "coder", "face_id", "person"}:
         if names.count(name) > 1:
             raise UsageError(f"{where}: has the column {name} twice")
     for number, row in records(names, rows, where):
@@ -150,6 +150,9 @@ def _plain(path: Path, names: list[str], rows: Sequence[Row]) -> Iterator[Code]:
             face = ""
         if face and not face.isdigit():
             raise UsageError(f"{place}: face_id must be a number or empty, got {face!r}")
+        person = cell(row.get("person", ""))
+        if face and person:
+            raise UsageError(f"{place}: has a face_id and a person; give one of them")
         begin = end = math.nan
         frame = ""
         is_nothing = not row.get("label") and not numbers
@@ -164,7 +167,8 @@ def _plain(path: Path, names: list[str], rows: Sequence[Row]) -> Iterator[Code]:
         else:
             begin = time_of(row.get("time", ""), place, "time" if "time" in names else "frame")
         coder = cell(row.get("coder", ""))
-        yield Code(coder, place, (row["item"],), cell(row.get("label", "")), begin, end, frame, face, numbers)
+        label = cell(row.get("label", ""))
+        yield Code(coder, place, (row["item"],), label, begin, end, frame, face, person, numbers=numbers)
 
 
 def _boris(events: Sequence[BorisEvent], where: str, notes: list[str]) -> Iterator[Code]:
@@ -176,28 +180,25 @@ def _boris(events: Sequence[BorisEvent], where: str, notes: list[str]) -> Iterat
         yield Code(cell(event.coder), place, event.items, label, event.begin, event.end, face=face)
 
 
-def _check_people(codes: list[Code]) -> None:
-    """Check that codes are of one person without a number, or of faces with numbers; drops a single person's name."""
-    people: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+def _name_people(codes: list[Code]) -> None:
+    """Make subjects of other programs who are no faces the persons of their codes."""
+    subjects: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for code in codes:
-        people.setdefault((code.coder, code.items), {}).setdefault(code.face, code.where)
-    for places in people.values():
-        names = [name for name in places if name]
-        if len(names) > 1 and (wrong := next((name for name in names if not name.isdigit()), None)):
-            what = f"codes several people ({few(names, NAMED)}); call them by their faces, such as face 0"
-            raise UsageError(printable(f"{places[wrong]}: {what}"))
+        if code.face:
+            subjects.setdefault((code.coder, code.items), set()).add(code.face)
     for at, code in enumerate(codes):
         if code.face and not code.face.isdigit():
-            codes[at] = replace(code, face="")
+            is_only = len(subjects[code.coder, code.items]) == 1
+            codes[at] = replace(code, face="", person=cell(code.face), is_only=is_only)
 
 
 def _check_sheets(codes: Sequence[Code]) -> None:
     """Check that no two files have codes of one frame by one coder: two people may have called themselves alike."""
-    files: dict[tuple[str, tuple[str, ...], str, str], str] = {}
+    files: dict[tuple[str, ...], str] = {}
     for code in codes:
         if code.frame:
             file = code.where.rpartition(" row ")[0]
-            if (other := files.setdefault((code.coder, code.items, code.frame, code.face), file)) != file:
+            if (other := files.setdefault((code.coder, *code.items, code.frame, code.face, code.person), file)) != file:
                 why = "if these are two people, give them different names in the column coder"
                 raise UsageError(f"{other} and {code.where}: both are codes of one frame by {code.coder}; {why}")
 

@@ -53,6 +53,8 @@ class Code:
         end: The end of the period, infinity for that of the video; NaN for a moment or a frame.
         frame: The number of the frame, or the name of the photo; empty for a period or moment.
         face: The number of the face; empty if the coder names none.
+        person: The name of the person, in place of a face; empty if the coder names none.
+        is_only: Whether the person is the only one whom the coder names in the item, and need not have a name there.
         numbers: Values of ``NUMERIC``.
     """
 
@@ -64,6 +66,8 @@ class Code:
     end: float = math.nan
     frame: str = ""
     face: str = ""
+    person: str = ""
+    is_only: bool = False
     numbers: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,14 +80,11 @@ class People:
         """The names, in the order of the file."""
         return list(dict.fromkeys(self.table["person"]))
 
-    def of(
-        self, items: Mapping[str, str], removed: Callable[[str], bool] = lambda _: False
-    ) -> tuple[dict[str, Names], list[str]]:
+    def of(self, items: Mapping[str, str]) -> tuple[dict[str, Names], list[str]]:
         """The names of the faces of each item that has any, and what is to be said, on one line each.
 
         Args:
             items: The kind of each item by its key. Faces of photos cannot be named: their ids are no persons.
-            removed: Whether an item was removed from the results, about which nothing is said.
         """
         names = ItemNames.of(items)
         meant = names.meant(self.table["item"])
@@ -103,7 +100,6 @@ class People:
             else:
                 found.setdefault(key, {}).setdefault(face_id, person)
         said = []
-        lost = {item: None for item in lost if not removed(item)}
         if lost:
             unknown = [item + names.hint(item) for item in list(lost)[:_NAMED]] + list(lost)[_NAMED:]
             said.append(f"{shown(self.path)} names what the results do not hold: {few(unknown, _NAMED)}")

@@ -1,8 +1,8 @@
 """What coders and the machine say of each analysed frame of each face.
 
-A period covers the frames that are first shown within it. Codes without a ``face_id`` are of the largest face in each
-frame. Time that a coder of periods left without a code, in an item that they coded, is a label of its own (``NONE``),
-unless another meaning is chosen.
+A period covers the frames that are first shown within it. Codes of a person (``--people``) are of all of the person's
+faces, and codes without a face or a person of the largest face in each frame. Time that a coder of periods left without
+a code, in an item that they coded, is a label of its own (``NONE``), unless another meaning is chosen.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fermedia.columns import MEASURED
-from fermedia.files import counted
-from fermedia.study.codes import NONE, Code
+from fermedia.errors import UsageError
+from fermedia.files import counted, few, printable
+from fermedia.study.codes import NAMED, NONE, Code
 from fermedia.tables.finished import FinishedItem
 from fermedia.tables.tables import shown
 from fermedia.tables.timeline import smoothed_timeline
@@ -124,6 +125,7 @@ def rated(
 
     Raises:
         DataError: A table is damaged.
+        UsageError: A code is of a person whom the item does not have.
     """
     asked = sorted({name for code in codes for name in code.numbers})
     measured = [name for name in asked if name in MEASURED]
@@ -137,18 +139,18 @@ def rated(
     numeric = [name for name in asked if name in (*measured, "valence", *EMOTIONS)]
     smoothed = smoothed_timeline(timeline, float(item.about["options"]["smooth"]))
     lengths = shown(timeline, item.about["end"])
-    known = {str(face) for face in timeline["face_id"].dropna().unique()}
-    only = next(iter(known)) if len(known) == 1 else ""
-    by_face: dict[str, list[Code]] = {}
+    known = {int(face) for face in timeline["face_id"].dropna().unique()}
+    by_face: dict[tuple[int, ...], list[Code]] = {}
     for code in codes:
-        by_face.setdefault("" if code.face == only else code.face, []).append(code)
+        ids = _faces_of(code, item)
+        by_face.setdefault(() if known and {*ids} == known else ids, []).append(code)
     result = []
-    for face, of_face in by_face.items():
-        if face and face not in known:
-            has = f"has the faces {', '.join(sorted(known, key=int)[:8])}" if known else "has no face"
-            notes.append(f"{of_face[0].where}: {item.key} {has}, and no face {face} ({_codes(of_face)} left out)")
+    for ids, of_face in by_face.items():
+        if {*ids} - known:
+            has = f"has the faces {', '.join(map(str, sorted(known)[:8]))}" if known else "has no face"
+            notes.append(f"{of_face[0].where}: {item.key} {has}, and no face {ids[0]} ({_codes(of_face)} left out)")
             continue
-        rows = _rows_of(timeline, face)
+        rows = _rows_of(timeline, ids)
         coders: dict[str, Rating] = {}
         for coder in dict.fromkeys(code.coder for code in of_face):
             own = [code for code in of_face if code.coder == coder]
@@ -156,19 +158,38 @@ def rated(
         machine = [_machine(table, rows, lengths, numeric) for table in (timeline, smoothed)]
         weights = lengths["weight"].to_numpy(np.float64)
         timed = bool(lengths["timed"].all()) and item.is_video
+        face = str(ids[0]) if ids else ""
         result.append(Rated(item.key, cluster(item.key, face), weights, timed, coders, *machine))
-    if "" in by_face and len(known) > 1:
+    if len(known) > 1 and any(not _faces_of(code, item) for code in by_face.get((), ())):
         notes.append(f"{item.key}: has {len(known)} faces; codes without a face_id are of the largest in each frame")
         if len(by_face) > 1:
             notes.append(f"{item.key}: codes with and without a face_id are not compared with each other")
     return result, notes
 
 
-def _rows_of(timeline: pd.DataFrame, face: str) -> pd.DataFrame:
-    """The frame and the row's place of a face, or of the largest face of each frame."""
+def _faces_of(code: Code, item: FinishedItem) -> tuple[int, ...]:
+    """The faces that a code is of, by ``face_id``; none for the largest of each frame.
+
+    Raises UsageError if it names a person whom the item does not have.
+    """
+    if code.face or not code.person:
+        return (int(code.face),) if code.face else ()
+    people = item.people
+    faces = tuple(sorted(face_id for face_id, name in people.items() if name == code.person))
+    if not faces and not code.is_only:
+        has = (
+            f"; there are {few(list(dict.fromkeys(people.values())), NAMED)}" if people else ", for no face has a name"
+        )
+        what = f"{item.key} has no person {code.person}{has}; name faces with --people, or give the codes a face_id"
+        raise UsageError(printable(f"{code.where}: {what}"))
+    return faces
+
+
+def _rows_of(timeline: pd.DataFrame, faces: Sequence[int]) -> pd.DataFrame:
+    """The frame and the row's place of the largest of ``faces``, or of all if there are none, in each frame."""
     seen = timeline.loc[timeline["success"], ["frame", "face_id", "width", "height"]]
-    if face:
-        seen = seen[seen["face_id"] == int(face)]
+    if faces:
+        seen = seen[seen["face_id"].isin(faces)]
     area = (seen["width"] * seen["height"]).sort_values(kind="stable", ascending=False)
     return seen.loc[area.index].drop_duplicates("frame")[["frame"]]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fermedia.study.groups import t_quantile
 from fermedia.study.participants import combination
+from fermedia.tables.people import people_of, with_first
 from fermedia.tables.tables import shown
 from fermedia.tables.timeline import smoothed_timeline
 from fermedia.types import BLENDSHAPES, PRESENT
@@ -105,8 +106,8 @@ def add_emotions(means: GroupMeans, timeline: pd.DataFrame, end: float | None, s
     """Add an item's faces to the groups of the emotions that they show, which are the most probable ones.
 
     A face of a video is a member of an emotion's group if it showed it for at least half a second, with its mean over
-    that time. Each face of a photo is a member of one group. Faces that were not classified, or whose mesh is
-    unreliable, are left out.
+    that time; the faces of a person are one. Each face of a photo is a member of one group. Faces that were not
+    classified, or whose mesh is unreliable, are left out.
 
     Args:
         means: The groups, named after the emotions.
@@ -115,7 +116,7 @@ def add_emotions(means: GroupMeans, timeline: pd.DataFrame, end: float | None, s
         smooth: Width of the averaging window of the probabilities in seconds.
     """
     lengths = shown(timeline, end)
-    table = smoothed_timeline(timeline, smooth)
+    table = with_first(smoothed_timeline(timeline, smooth), people_of(timeline))
     sure = table["judged"].to_numpy(bool) & (table["presence"] >= PRESENT).to_numpy(bool, na_value=False)
     table = table[sure]
     values, weight = movements(table), lengths["weight"].loc[table["frame"]].to_numpy(np.float64)

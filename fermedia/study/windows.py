@@ -160,9 +160,7 @@ class Happening:
             rows["seconds"] = rows["seconds"].fillna(0.0)  # no frame within the window
             about = {"item": self.item, "label": event.label, "trial": event.trial, "begin": begin, "end": end}
             people = self.people or {}
-            who = [people.get(face, Unit()) for face in self.observed.names]
-            together = who[0] if len(set(who)) == 1 else Unit()  # if everybody in the video is one participant
-            who.append(people.get(ALL_FACES, together))
+            who = [people.get(face, Unit()) for face in (*self.observed.names, ALL_FACES)]
             about["participant"] = [unit.participant for unit in who]
             about["condition"] = [event.condition or unit.condition for unit in who]
             rows = rows.assign(**about, event=pd.NA if whole else number)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from fermedia.columns import CUT, SEGMENTS, Column
+from fermedia.columns import CUT, PERSON, SEGMENTS, Column
 from fermedia.options import EXPORT_FILES
+from fermedia.tables.people import called, people_of
 from fermedia.types import EMOTIONS
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Export:
 
 
 def srt(segments: pd.DataFrame) -> Texts:
-    """SubRip subtitles. There is one cue at a time; with several faces it has a line for each, "#0 happy"."""
+    """SubRip subtitles. There is one cue at a time, with a line for each face: "Anna happy", or "#0 happy"."""
     cues = [
         f"{number}\n{_clock(begin, ',')} --> {_clock(end, ',')}\n" + "\n".join(lines) + "\n"
         for number, (begin, end, lines) in enumerate(_cues(segments), 1)
@@ -55,27 +56,24 @@ def vtt(segments: pd.DataFrame) -> Texts:
 def elan(segments: pd.DataFrame) -> Texts:
     """Text for ELAN's File > Import > CSV/Tab-delimited Text: tier, begin, end, annotation; no header.
 
-    Each face has a tier; times are hh:mm:ss.sss.
+    Tiers are those of ``eaf``; times are hh:mm:ss.sss.
     """
-    rows = (
-        f"face {row.face_id}\t{_clock(row.begin)}\t{_clock(row.end)}\t{label}\n"
-        for row, label in zip(segments.itertuples(), segments[_labels(segments)], strict=True)
-        if _ms(row.begin) < _ms(row.end)
-    )
+    rows = (f"{row.tier}\t{_clock(row.begin)}\t{_clock(row.end)}\t{row.label}\n" for row in _tiered(segments))
     return ("".join(rows),)
 
 
 def eaf(segments: pd.DataFrame) -> Texts:
-    """An ELAN document with a tier for each face, which opens by itself; the recording is linked by its path.
+    """An ELAN document, which opens by itself; the recording is linked by its path.
+
+    Each person has a tier, and so has each face without a name, "face 3". The annotations of a tier never overlap:
+    where faces of one name are seen at once, the later one has a tier of its own, "Anna (face 3)". With several
+    conditions, each of them has its own tiers, "Anna yaw>20".
 
     The format is EAF 3.0 (https://www.mpi.nl/tools/elan/EAFv3.0.xsd).
     """
-    rows = [
-        (f"face {row.face_id}", begin, end, str(label))
-        for row, label in zip(segments.itertuples(), segments[_labels(segments)], strict=True)
-        if (begin := _ms(row.begin)) < (end := _ms(row.end))
-    ]
-    slots = {time: f"ts{number}" for number, time in enumerate(sorted({t for row in rows for t in row[1:3]}), 1)}
+    rows = list(_tiered(segments))
+    times = sorted({_ms(time) for row in rows for time in (row.begin, row.end)})
+    slots = {time: f"ts{number}" for number, time in enumerate(times, 1)}
     document = Element("ANNOTATION_DOCUMENT", _EAF)
     header = SubElement(document, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     if len(segments):
@@ -84,16 +82,18 @@ def eaf(segments: pd.DataFrame) -> Texts:
     for time, slot in slots.items():
         SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=str(time))
     tiers: dict[str, Element] = {}
-    for number, (tier, begin, end, label) in enumerate(rows, 1):
-        if tier not in tiers:
-            tiers[tier] = SubElement(document, "TIER", LINGUISTIC_TYPE_REF="default-lt", TIER_ID=tier)
-        annotation = SubElement(SubElement(tiers[tier], "ANNOTATION"), "ALIGNABLE_ANNOTATION")
+    for number, row in enumerate(rows, 1):
+        if row.tier not in tiers:
+            whose = {"PARTICIPANT": row.person} if row.person else {}
+            about = {"LINGUISTIC_TYPE_REF": "default-lt"} | whose | {"TIER_ID": row.tier}
+            tiers[row.tier] = SubElement(document, "TIER", about)
+        annotation = SubElement(SubElement(tiers[row.tier], "ANNOTATION"), "ALIGNABLE_ANNOTATION")
         annotation.attrib |= {
             "ANNOTATION_ID": f"a{number}",
-            "TIME_SLOT_REF1": slots[begin],
-            "TIME_SLOT_REF2": slots[end],
+            "TIME_SLOT_REF1": slots[_ms(row.begin)],
+            "TIME_SLOT_REF2": slots[_ms(row.end)],
         }
-        SubElement(annotation, "ANNOTATION_VALUE").text = label
+        SubElement(annotation, "ANNOTATION_VALUE").text = row.label
     if not tiers:  # a document needs one
         SubElement(document, "TIER", LINGUISTIC_TYPE_REF="default-lt", TIER_ID="default")
     SubElement(
@@ -109,7 +109,7 @@ def bids(segments: pd.DataFrame) -> Texts:
     ``onset`` is in seconds from the start of the video. In a data set both files are named after their recording.
     """
     names = {"onset": "begin", "duration": "duration", "trial_type": _labels(segments)} | {
-        name: name for name in ("face_id", "mean", "peak", "peak_time")
+        name: name for name in ("face_id", "mean", "peak", "peak_time", PERSON.name)
     }
     table = segments.sort_values("begin", kind="stable")[list(names.values())].set_axis(list(names), axis=1)
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.6f", lineterminator="\n")
@@ -148,14 +148,52 @@ def _media(source: str) -> dict[str, str]:
     return {"MEDIA_URL": path.as_uri() if path.is_absolute() else name, "MIME_TYPE": kind, "RELATIVE_MEDIA_URL": name}
 
 
+@dataclass(frozen=True)
+class _Annotation:
+    """A segment in its tier: begin and end in seconds, its label, and the person, "" for a face without a name."""
+
+    tier: str
+    begin: float
+    end: float
+    label: str
+    person: str
+
+
+def _tiered(segments: pd.DataFrame) -> Iterator[_Annotation]:
+    """The segments in tiers without overlaps, in their order; without those shorter than a millisecond."""
+    rows = segments.assign(label=segments[_labels(segments)].astype(str), begin_ms=segments["begin"].map(_ms))
+    people = people_of(segments)
+    rows = rows.assign(end_ms=segments["end"].map(_ms), person=[people.get(face, "") for face in segments["face_id"]])
+    rows = rows[rows["begin_ms"] < rows["end_ms"]]
+    kinds = rows["label"] if _labels(segments) == "condition" and rows["label"].nunique() > 1 else ""
+    rows = rows.assign(kind=kinds)
+    tiers: dict[tuple[Any, str], str] = {}
+    owners: dict[str, str] = {}
+    filled: dict[str, list[tuple[int, int]]] = {}
+    for (face_id, kind), mine in rows.groupby(["face_id", "kind"], sort=False):
+        person, times = mine["person"].iloc[0], list(zip(mine["begin_ms"], mine["end_ms"], strict=True))
+        name = person or f"face {face_id}"
+        tier = f"{name} {kind}".rstrip()
+        others = filled.get(tier, [])
+        if owners.get(tier, person) != person or any(a < end and begin < b for a, b in times for begin, end in others):
+            tier = f"{name} (face {face_id}) {kind}".rstrip()
+        tiers[face_id, kind] = tier
+        owners[tier] = person
+        filled.setdefault(tier, []).extend(times)
+    for row in rows.itertuples():
+        yield _Annotation(tiers[row.face_id, row.kind], row.begin, row.end, row.label, row.person)
+
+
 def _cues(segments: pd.DataFrame) -> Iterator[tuple[float, float, list[str]]]:
     """Split the time wherever a segment begins or ends: (begin, end, a line per current segment).
 
     Many players, and ELAN, only support one cue at a time.
     """
-    labels = segments[_labels(segments)]
+    names = [called(*whose) for whose in zip(segments["face_id"], segments[PERSON.name], strict=True)]
+    first = segments["face_id"].groupby(names).min()  # the lines of a person keep their place across cuts
     rows = [
-        (_ms(r.begin), _ms(r.end), r.face_id, label) for r, label in zip(segments.itertuples(), labels, strict=True)
+        (_ms(row.begin), _ms(row.end), first[name], f"{name} {label}")
+        for row, name, label in zip(segments.itertuples(), names, segments[_labels(segments)], strict=True)
     ]
     edges = sorted({edge for begin, end, *_ in rows for edge in (begin, end)})
     rows.sort(key=lambda row: row[0])
@@ -169,8 +207,7 @@ def _cues(segments: pd.DataFrame) -> Iterator[tuple[float, float, list[str]]]:
             following = next(upcoming, None)
         going = [row for row in going if row[1] > begin]
         if going:
-            lines = [f"#{face_id} {label}" for _, _, face_id, label in sorted(going, key=lambda row: row[2])]
-            yield begin / 1000, end / 1000, lines
+            yield begin / 1000, end / 1000, [line for *_, line in sorted(going, key=lambda row: row[2])]
 
 
 def _labels(segments: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,37 @@ def people_of(table: pd.DataFrame) -> dict[Any, str]:
 def called(face_id: Any, person: object) -> str:
     """What a face is called for people: its person's name, or else ``#3``."""
     return person if isinstance(person, str) and person else f"#{face_id}"
+
+
+def picked(face_ids: Iterable[Any], people: Mapping[Any, str], words: Collection[str]) -> list[Any]:
+    """Those of an item's faces that names or ids mean; a name counts before an id.
+
+    Args:
+        face_ids: The item's faces.
+        people: The names by ``face_id``.
+        words: Names and ids, as text.
+    """
+    names = set(people.values())
+    return [f for f in face_ids if people.get(f) in words or (str(f) in words and str(f) not in names)]
+
+
+def only(timeline: pd.DataFrame, face_ids: Collection[Any]) -> pd.DataFrame:
+    """A timeline in which all faces but these were not seen. Its frames are the same, and so are their lengths."""
+    others = timeline["face_id"].notna() & ~timeline["face_id"].isin(list(face_ids))
+    seen = {name: timeline[name].astype(bool) & ~others for name in ("success", "judged")}
+    return timeline.assign(face_id=timeline["face_id"].mask(others), **seen)
+
+
+def with_first(table: pd.DataFrame, people: Mapping[Any, str]) -> pd.DataFrame:
+    """The table with the ``face_id`` of a person's first face in place of their others."""
+    first: dict[str, Any] = {}
+    for face_id in sorted(people):
+        first.setdefault(people[face_id], face_id)
+    others = {face_id: first[name] for face_id, name in people.items() if first[name] != face_id}
+    if not others:
+        return table
+    renamed = table["face_id"].map(lambda face_id: others.get(face_id, face_id))
+    return table.assign(face_id=renamed.astype(table["face_id"].dtype))
 
 
 def write_names(path: Path, people: Mapping[int, str]) -> None:

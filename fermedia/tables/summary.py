@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fermedia.columns import FACE, ITEM, MEASURED, PERSON, SUMMARY, SUMMARY_COLUMNS
 from fermedia.options import AnalyzeOptions
 from fermedia.tables.blinks import blink_table
-from fermedia.tables.people import people_of
+from fermedia.tables.people import people_of, with_first
 from fermedia.tables.tables import by_item, complete, read_csv, shown
 from fermedia.tables.timeline import smoothed_timeline
 from fermedia.types import EMOTIONS, GOOD, PRESENT, REASONS
@@ -140,8 +140,8 @@ class Observed:
         shows = pd.Categorical(smoothed_timeline(faces, smooth)["emotion"], categories=list(EMOTIONS)).codes
         blinks, persons = blink_table(faces) if "presence" in faces else None, people_of(faces)
         if by_person and persons:
-            faces = _with_first(faces, persons)
-            blinks = None if blinks is None else _with_first(blinks, persons)
+            faces = with_first(faces, persons)
+            blinks = None if blinks is None else with_first(blinks, persons)
         by_face = faces.groupby("face_id")
         people, places = by_face.ngroup().to_numpy(np.intp), frames.index.get_indexer(faces["frame"])
         return cls(frames, faces, places, people, shows, list(by_face.groups), blinks, persons)
@@ -184,15 +184,6 @@ class Observed:
         if pd.api.types.is_integer_dtype(self.faces["face_id"]):  # other programs may have names
             table["face_id"] = table["face_id"].astype("Int64")
         return table
-
-
-def _with_first(table: pd.DataFrame, persons: Mapping[Any, str]) -> pd.DataFrame:
-    """The table with the ``face_id`` of a person's first face in place of their others."""
-    first: dict[str, Any] = {}
-    for face_id in sorted(persons):
-        first.setdefault(persons[face_id], face_id)
-    others = {face_id: first[name] for face_id, name in persons.items()}
-    return table.assign(face_id=table["face_id"].map(lambda face_id: others.get(face_id, face_id)).astype("Int64"))
 
 
 def _rows(

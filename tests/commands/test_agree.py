@@ -167,6 +167,28 @@ def test_codes_without_a_face_are_of_the_largest(results: Path, tmp_path: Path) 
     assert numbers(tmp_path / "faces")["ben", "machine", "all", "agreement"] == pytest.approx(0.5)
 
 
+def test_codes_of_a_person_are_of_all_of_their_faces(results: Path, tmp_path: Path) -> None:
+    parts = ((0, 2, "happy", 0), (2, 4, "sad", 2), (0, 4, "surprise", 1))
+    rows = [seen for begin, end, shows, face in parts for seen in every(0.1, (begin, end, shows, 1.0), face_id=face)]
+    timeline = made(video(rows))
+    timeline["person"] = timeline["face_id"].map({0: "Anna", 1: "Ben", 2: "Anna"})
+    folder = write_results(tmp_path / "results", {"cut.mp4": timeline, "two.mp4": TWO})
+    describe(folder / "items/cut.mp4", timeline, end=4.0)
+    write_ledger(folder, {"cut.mp4": timeline, "two.mp4": TWO})
+    path = tmp_path / "carl.csv"
+    header = "item,begin,end,label,person\n"
+    path.write_text(header + "cut.mp4,0,2,happy,Anna\ncut.mp4,2,4,angry,Anna\ncut.mp4,0,4,surprise,Ben\n")
+    done = run("agree", folder, path, "--out", tmp_path / "out")
+    assert numbers(tmp_path / "out")["carl", "machine", "all", "agreement"] == pytest.approx(0.75, abs=0.03)
+    assert "largest" not in done.output
+    path.write_text(header + "cut.mp4,0,2,happy,Ana\n")
+    with pytest.raises(UsageError, match=r"carl\.csv row 2: cut\.mp4 has no person Ana; there are Anna, Ben; name"):
+        run("agree", folder, path, "--out", tmp_path / "out")
+    path.write_text(header + "two.mp4,0,2,happy,Ana\n")
+    with pytest.raises(UsageError, match=r"two\.mp4 has no person Ana, for no face has a name"):
+        run("agree", folder, path, "--out", tmp_path / "out")
+
+
 def test_an_item_in_which_there_was_nothing_needs_a_row(results: Path, tmp_path: Path) -> None:
     anna = codes(tmp_path, "one.mp4,0,4,happy\ntwo.mp4,0,1,happy\n")
     ben = codes(tmp_path, "one.mp4,0,4,happy\n", "ben.csv")

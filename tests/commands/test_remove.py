@@ -80,6 +80,35 @@ def test_by_the_path_of_the_recording_and_again(study: Study) -> None:
     assert study.items() == ["ben.mp4", "class/photos"]
 
 
+def test_all_items_of_a_participant(study: Study) -> None:
+    path = study.folder / "who.csv"
+    path.write_text("item,participant\nanna.mp4,Q7\nben,Q8\nclass/photos,Q7\n")
+    study.analyze("--no-video", "--participants", path)
+    said = study.run("remove", "--participant", "Q9", status=2)
+    assert "--participant Q9: nobody in" in said
+    assert "it has Q7, Q8" in said
+    assert "removed 2 items" in study.run("remove", "--participant", "Q7")
+    assert study.items() == ["ben.mp4"]
+    assert traces(study, "anna", "Q7") == []
+    assert "removed before" in study.run("remove", "--participant", "Q7")
+    assert "nothing to remove" in study.run("remove", status=2)
+
+
+def test_all_items_of_a_person_unless_others_are_in_them(study: Study) -> None:
+    path = study.folder / "names.csv"
+    path.write_text("item,face_id,person\nanna.mp4,0,Mia\nben.mp4,0,Mia\nben.mp4,1,Tom\n")
+    study.analyze("--no-video", "--people", path)
+    before = {path: path.read_bytes() for path in study.out.rglob("*") if path.is_file()}
+    said = study.run("remove", "--participant", "Mia", status=2)
+    assert len(said.splitlines()) == 1
+    assert "nothing is removed, since Mia is not alone in ben.mp4 (with Tom); an item is removed with everybody" in said
+    assert {path: path.read_bytes() for path in study.out.rglob("*") if path.is_file()} == before
+    assert "removed 2 items" in study.run("remove", "ben.mp4", "--participant", "Mia")
+    assert study.items() == ["class/photos"]
+    assert "removed before" in study.run("remove", "--participant", "Mia")
+    assert "names what the results do not hold" not in study.analyze("--no-video")
+
+
 def test_a_name_may_be_spelled_otherwise_but_not_shortened(study: Study) -> None:
     study.analyze("--no-video")
     assert "anna: is no item of" in (said := study.run("remove", "anna", status=2))

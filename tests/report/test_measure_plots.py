@@ -28,7 +28,7 @@ def measured(faces: int = 2, step: float = 0.1) -> pd.DataFrame:
 
 
 def blinks(*moments: tuple[int, float]) -> pd.DataFrame:
-    rows = [("v", face, begin, begin + 0.2, 0.2, 0.9) for face, begin in moments]
+    rows = [("v", face, begin, begin + 0.2, 0.2, 0.9, None) for face, begin in moments]
     return pd.DataFrame(rows, columns=list(BLINK_COLUMNS))
 
 
@@ -60,6 +60,26 @@ def test_a_panel_has_each_faces_values_at_their_times() -> None:
     assert set(np.asarray(lines[1].get_ydata(), float).round(6)) == {-20}
     assert jaw.get_ylim() == (0, 1)
     assert [label.get_text() for label in events.get_yticklabels()] == ["face 0", "face 1"]
+
+
+def test_faces_of_one_person_are_one_line_and_one_row() -> None:
+    table = measured().assign(person=lambda table: table["face_id"].map({0: "Anna", 1: "Anna"}))
+    table = table[(table["face_id"] == 0) == (table["timestamp"] < 2)]
+    *panels, events = plot_measures(table, blinks((0, 1.0), (1, 3.0)), end=5).axes
+    assert [label.get_text() for label in events.get_yticklabels()] == ["Anna"]
+    ticks = [np.asarray(p.vertices, float) for part in events.collections for p in part.get_paths()]
+    assert [tick[0, 0] for tick in ticks if len(tick) == 2] == pytest.approx([1.1, 3.1])
+    (line,) = (line for line in panels[0].lines if len(np.atleast_1d(line.get_xdata())) > 2)
+    assert np.isfinite(np.asarray(line.get_ydata(), float)).all()
+
+
+@pytest.mark.parametrize("width", [3.15, 7.2])
+def test_no_long_name_of_a_person_is_cut_off(width: float) -> None:
+    name = "\u00c4nne M\u00fcller-L\u00fcdenscheidt-Gr\u00f6\u00dfe"
+    table = measured().assign(person=lambda table: table["face_id"].map({0: name}))
+    figure = plot_measures(table, blinks((0, 1.0)), end=5, title="talk.mp4", width=width)
+    assert inside(figure)
+    assert name in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_blinks_and_speaking_are_marked_for_whom_they_are() -> None:

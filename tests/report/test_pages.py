@@ -542,6 +542,26 @@ def test_what_is_no_folder_of_results_is_refused_in_one_line(content: str | None
     assert "summary" in done.stderr
 
 
+def test_faces_with_names_are_called_by_them_and_stand_together(tmp_path: Path, browser: Browser) -> None:
+    timeline = video_timeline(200, [(0, 90), (0, 200), (110, 200)])
+    name = "<b>\u00c4nne</b> M\u00fcller-L\u00fcdenscheidt-Gr\u00f6\u00dfe"
+    timeline["person"] = timeline["face_id"].map({0: name, 2: name})
+    folder = write_results(tmp_path / "results", {"talk.mp4": timeline, "other.mp4": video_timeline(50, [(0, 50)])})
+    write_report(folder, ["talk.mp4", "other.mp4"])
+    page = browser.open(folder / "items/talk.mp4/report.html", above=2)
+    lanes = page.locator(".face-rows .label b").all_inner_texts()
+    assert lanes == ["#1", name, name]  # face 1 is seen for longer than both faces of the person
+    small = page.locator(".face-rows .label small").all_inner_texts()
+    assert [text.split(",")[0] for text in small[1:]] == ["#0", "#2"]
+    names = page.locator("table.rows").first.locator("th[scope=row]").all_inner_texts()
+    assert names == ["All", "#1", f"{name} #0", f"{name} #2"]
+    assert page.locator(".card header b").all_inner_texts() == ["#1", name]
+    page = browser.open(folder / "report.html")
+    page.get_by_role("searchbox").fill("m\u00fcller")
+    assert page.locator(".items tbody tr").count() == 1
+    assert name in page.locator(".items tbody th").inner_text()
+
+
 # -- who is who -------------------------------------------------------------------------------------------------------
 
 

@@ -84,6 +84,45 @@ def test_nothing_of_the_distribution_is_cut_off(faces: int) -> None:
         assert box.x1 <= figure.bbox.x1
 
 
+#: Anna before and after a cut, with nobody in between, and somebody without a name.
+CUT = video(
+    [
+        *every(0.1, (0, 4, "happy", 1.0), face_id=0),
+        *every(0.1, (6, 10, "sad", 1.0), face_id=1),
+        *every(0.1, (0, 10, "angry", 1.0), face_id=2),
+    ]
+).assign(person=lambda table: table["face_id"].map({0: "Anna", 1: "Anna"}))
+
+
+def test_faces_of_one_person_are_one_row_with_a_gap() -> None:
+    figure = plot_timeline(CUT, end=10, smooth=0)
+    anna, other = figure.axes
+    assert [axes.get_title(loc="left") for axes in (anna, other)] == ["Anna", "face 2"]
+    assert [color_at(figure, anna, time, 0.7) for time in (2, 5, 8)] == [HAPPY, WHITE, SAD]
+    assert [axes.get_title() for axes in plot_distribution(CUT, smooth=0).axes] == [
+        "Anna\n0:08 in view",
+        "face 2, 0:10 in view",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("faces", "titles", "seen"), [(["Anna"], ["Anna"], 8), (["1"], ["Anna"], 4), (["Anna", "2"], ["Anna", "face 2"], 8)]
+)
+def test_faces_are_chosen_by_names_and_ids(faces: list[str], titles: list[str], seen: int) -> None:
+    figure = plot_timeline(CUT, end=10, smooth=0, faces=faces)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == titles
+    assert color_at(figure, figure.axes[0], 5, 0.7) == WHITE  # frames without Anna do not prolong the ones before
+    assert plot_distribution(CUT, smooth=0, faces=faces).axes[0].get_title() == f"Anna\n0:0{seen} in view"
+
+
+@pytest.mark.parametrize("name", ["\u00c4nne M\u00fcller-L\u00fcdenscheidt-Gr\u00f6\u00dfe", "Wilhelmine " * 9])
+@pytest.mark.parametrize("width", [3.15, 7.2])
+def test_no_long_name_of_a_person_is_cut_off(name: str, width: float) -> None:
+    table = CUT.replace({"person": {"Anna": name}})
+    for draw in (plot_timeline, plot_distribution):
+        assert cut_off(draw(table, end=10, title=LONG, width=width)) == []
+
+
 LONG = "Ana M\u00fcller \u2013 an interview with a name that nobody would call short, second recording, camera 2.mp4"
 
 

@@ -193,14 +193,18 @@ def test_events_of_boris_that_do_not_pair(tmp_path: Path, event: str, said: str)
         read_codes([written(tmp_path, BORIS_TABULAR + event + "\n")])
 
 
-def test_people_must_be_faces(tmp_path: Path) -> None:
+def test_subjects_who_are_no_faces_are_persons(tmp_path: Path) -> None:
+    def read(text: str) -> list[tuple[str, str, bool]]:
+        return [(code.face, code.person, code.is_only) for code in read_codes([written(tmp_path, text)])[0]]
+
     text = BORIS_AGGREGATED.replace("No focal subject,smile", "Mia,smile")
-    assert [code.face for code in read_codes([written(tmp_path, text)])[0]] == ["", ""]  # one person, by name
+    assert read(text) == [("", "Mia", True), ("", "", False)]
     text = text.replace("No focal subject,nod", "Tom,nod")
-    with pytest.raises(
-        UsageError, match=r"codes several people \(Mia, Tom\); call them by their faces, such as face 0"
-    ):
-        read_codes([written(tmp_path, text)])
+    assert read(text) == [("", "Mia", False), ("", "Tom", False)]
+    text = "item,begin,end,label,person,face_id\n"
+    assert read(text + "a,1,2,sad,Mia,\na,1,2,sad,,3\n") == [("", "Mia", False), ("3", "", False)]
+    with pytest.raises(UsageError, match="row 2: has a face_id and a person; give one of them"):
+        read(text + "a,1,2,sad,Mia,3\n")
 
 
 def test_elan_with_subdivided_and_referring_tiers(tmp_path: Path) -> None:

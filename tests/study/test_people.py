@@ -38,7 +38,6 @@ def test_names_are_found_for_items_by_their_names_or_parts_of_them(tmp_path: Pat
     names, said = people.of({"a.mp4": "video", "b/c.mp4": "video", "d.mp4": "video", "gones.mp4": "video"})
     assert names == {"a.mp4": {0: "Zoë"}, "b/c.mp4": {3: "Ann, B."}}
     assert said == ["people.csv names what the results do not hold: gone.mp4 (did you mean gones.mp4?)"]
-    assert people.of({"a.mp4": "video", "gones.mp4": "video"}, removed=lambda name: name != "a.mp4")[1] == []
 
 
 def test_photos_have_no_people(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from av.subtitles.subtitle import AssSubtitle
 
 from fermedia.columns import SEGMENT_COLUMNS
 from fermedia.options import EXPORT_FILES, AnalyzeOptions
+from fermedia.study.elan import ElanFile
 from fermedia.tables.exports import EXPORTS
 
 
@@ -111,6 +112,57 @@ def test_elan_takes_a_tier_per_face() -> None:
     )
 
 
+def named(faces: dict[int, str], *rows: dict[str, object]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
+    return table.assign(person=table["face_id"].map(faces).astype("str"))
+
+
+#: Anna before and after a cut, somebody without a name, and a face that is called Anna by mistake.
+NAMED = named(
+    {0: "Anna", 2: "Anna", 3: "Anna"},
+    *(segment(0, "happy", 0, 1), segment(1, "sad", 0.5, 2.5), segment(2, "sad", 2, 3), segment(3, "angry", 2.5, 4)),
+)
+
+
+def test_a_person_is_one_tier_across_cuts_and_no_tier_has_overlaps(tmp_path: Path) -> None:
+    path = tmp_path / "segments.eaf"
+    path.write_text(EXPORTS["eaf"].texts(NAMED)[0], encoding="utf-8")
+    document = pympi.Elan.Eaf(str(path))
+    found = {name: sorted(document.get_annotation_data_for_tier(name)) for name in document.get_tier_names()}
+    assert found == {
+        "Anna": [(0, 1000, "happy"), (2000, 3000, "sad")],
+        "face 1": [(500, 2500, "sad")],
+        "Anna (face 3)": [(2500, 4000, "angry")],
+    }
+    tiers = ElanFile.read(path, "it").tiers
+    assert [tier.participant for tier in tiers] == ["Anna", "", "Anna"]
+    lines = EXPORTS["elan"].texts(NAMED)[0].splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["Anna", "face 1", "Anna", "Anna (face 3)"]
+
+
+def test_a_person_called_as_a_face_is_not_mixed_with_it() -> None:
+    table = named({1: "face 0"}, segment(0, "happy", 0, 1), segment(1, "sad", 2, 3))
+    assert [line.split("\t")[0] for line in EXPORTS["elan"].texts(table)[0].splitlines()] == [
+        "face 0",
+        "face 0 (face 1)",
+    ]
+
+
+def test_conditions_that_are_met_at_once_have_tiers_of_their_own() -> None:
+    table = named({0: "Anna"}, segment(0, "", 0, 2), segment(0, "", 1, 3)).drop(columns="emotion")
+    both = table.assign(condition=["yaw>20", "happy<0.2"])
+    tiers = [line.split("\t")[0] for line in EXPORTS["elan"].texts(both)[0].splitlines()]
+    assert tiers == ["Anna yaw>20", "Anna happy<0.2"]
+    assert EXPORTS["elan"].texts(table.head(1).assign(condition="yaw>20"))[0].startswith("Anna\t")
+
+
+def test_subtitles_call_people_by_their_names() -> None:
+    assert [line for line in EXPORTS["vtt"].texts(NAMED)[0].splitlines() if line[:1] in ("A", "#")] == [
+        *("Anna happy", "Anna happy", "#1 sad", "#1 sad", "Anna sad", "#1 sad"),
+        *("Anna sad", "Anna angry", "Anna angry"),
+    ]
+
+
 def test_bids_events_and_what_their_columns_are() -> None:
     table, description = EXPORTS["bids"].texts(TWO.assign(peak=[0.9, float("nan"), 0.9]))
     events = pd.read_csv(io.StringIO(table), sep="\t", na_values="n/a", keep_default_na=False)
@@ -118,6 +170,8 @@ def test_bids_events_and_what_their_columns_are() -> None:
     assert events["onset"].tolist() == [0.5, 1.25, 3661.0015]
     assert events["onset"].is_monotonic_increasing
     assert "\tn/a\t" in table
+    assert events["person"].isna().all()
+    assert "Anna" in EXPORTS["bids"].texts(NAMED)[0]
     columns = json.loads(description)
     assert list(columns) == list(events)
     assert columns["onset"]["Units"] == columns["duration"]["Units"] == "s"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,9 +18,15 @@ from fermedia.jobs.batch import run_batch
 from fermedia.jobs.progress import Progress
 from fermedia.options import AnalyzeOptions
 from fermedia.report.alike import alike
+from fermedia.report.batch import write_report
 from fermedia.tables.finished import FinishedItem
+from fermedia.tables.people import write_names
+from tests.report.conftest import Browser
 from tests.videos import Pixels, write_video
 from tests.vision.painting import portrait
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
 
 RATE, FRAMES = 8, 10
 
@@ -79,3 +87,44 @@ def test_without_pictures_nothing_is_suggested(results: Path, tmp_path: Path) ->
     shutil.copytree(results, copy)
     shutil.rmtree(copy / "items" / "film.mp4" / "previews")
     assert suggested(copy) == {}
+
+
+def test_known_names_are_shown_and_a_suggestion_is_taken_over_and_saved(
+    results: Path, browser: Browser, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(results, copy)
+    write_names(copy / "summary.csv", {1: 'Grace, "G"'})
+    write_report(copy, ["film.mp4"])
+    page = browser.open(copy / "report.html")
+    panel = page.locator(".people")
+
+    def name(face_id: int) -> Locator:
+        return panel.get_by_label(f"Person of face {face_id} in film.mp4", exact=True)
+
+    def same(face_id: int) -> Locator:
+        return panel.get_by_role("button", name=f"Face {face_id} in film.mp4 is the same person as")
+
+    assert name(1).input_value() == 'Grace, "G"'
+    assert "1 face named, of 1 person" in panel.get_by_role("status").inner_text()
+    same(2).press("Enter")  # Grace, whom the results know
+    assert name(2).input_value() == 'Grace, "G"'
+    assert not same(2).is_visible()
+    same(3).click()  # neither has a name yet
+    assert name(3).input_value() == name(0).input_value() == "Person 1"
+    name(1).fill("Hopper")  # what is typed counts, not what is known
+    page.reload()
+    assert name(1).input_value() == "Hopper"
+    assert name(3).input_value() == "Person 1"
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Save people.csv").click()
+    saved.value.save_as(tmp_path / "people.csv")
+    with (tmp_path / "people.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["face_id"]: row for row in csv.DictReader(file)}
+    assert {n: row["person"] for n, row in rows.items()} == {
+        "0": "Person 1",
+        "1": "Hopper",
+        "2": 'Grace, "G"',
+        "3": "Person 1",
+    }
+    assert rows["2"] == {"item": "film.mp4", "face_id": "2", "person": 'Grace, "G"', "first": "2.5", "last": "3.625"}

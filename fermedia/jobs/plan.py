@@ -113,6 +113,9 @@ def plan(
             intact, broken = check(folder.place(key), outcome.outputs)
             renamed = outcome.people != as_text(result.people.get(key, {}))
             if renamed and _shows_names(settings) and _can_be_drawn(folder, item, settings, outcome):
+                if broken:
+                    result.notes.append(f"{key}: {in_words(broken)}; made again")
+                    _keep_texts(folder, key, broken)
                 named.append(key)
                 result.drawn.add(key)
                 result.todo.append(item)

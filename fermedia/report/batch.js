@@ -112,46 +112,75 @@
 
   // -- who is who ---------------------------------------------------------------------------------------------------
 
-  /** Name the faces of all videos, and save that as a table for --participants. */
+  /** Name the faces of all videos, and save that as a table for --people. */
   function people() {
-    const faces = videos.flatMap((item) => item.faces.map((face) => ({ item, face, id: `${item.key}#${face.id}` })));
+    const faces = videos.flatMap((item) => item.faces.map((face) => ({ item, face, id: `${item.key}#${face.id} ${face.first}` })));
+    const of = (f, number) => faces.find((other) => other.item === f.item && other.face.id === number);
+    // What was typed here, with the name that the results had then: if they have another now, that is the later one.
     const place = "fermedia names " + location.pathname;
     const stored = () => { try { return JSON.parse(localStorage.getItem(place) || "{}"); } catch { return {}; } };
-    const names = stored(), known = el("datalist", { id: "known-names" });
+    const typed = stored(), fields = new Map(), suggestions = [], known = el("datalist", { id: "known-names" });
+    const nameOf = (f) => { const [name, before] = typed[f.id] || []; return before === f.face.person ? name : f.face.person; };
     const said = el("p", { class: "hint", role: "status" });
     const save = el("button", { class: "more", type: "button", on: { click: download } }, "Save people.csv");
-    const listed = () => faces.filter((f) => (names[f.id] || ["", ""])[0]);
+    const named = () => faces.filter(nameOf);
+    const persons = () => [...new Set(named().map(nameOf))];
     const update = () => {
-      const given = listed(), persons = [...new Set(given.map((f) => names[f.id][0]))];
-      known.replaceChildren(...persons.map((name) => el("option", { value: name })));
-      save.disabled = !given.length;
-      said.textContent = given.length ? `${plural(given.length, "face")} named, of ${plural(persons.length, "person", "people")}` : "";
-      try { localStorage.setItem(place, JSON.stringify(names)); } catch { /* the browser keeps nothing for pages from the disk */ }
+      const number = named().length, names = persons();
+      known.replaceChildren(...names.map((name) => el("option", { value: name })));
+      save.disabled = !number;
+      said.textContent = number ? `${plural(number, "face")} named, of ${plural(names.length, "person", "people")}` : "";
+      for (const show of suggestions) show();
+      try { localStorage.setItem(place, JSON.stringify(typed)); } catch { /* the browser keeps nothing for pages from the disk */ }
     };
-    const input = (f, which, label) => {
-      const field = el("input", { type: "text", class: "name", list: which ? null : known.id, "aria-label": `${label} of face ${f.face.id} in ${f.item.key}` });
-      field.value = (names[f.id] || ["", ""])[which];
-      field.addEventListener("input", () => {
-        const both = names[f.id] || ["", ""];
-        both[which] = field.value.trim();
-        names[f.id] = both;
-        update();
-      });
+    const give = (f, name) => {
+      typed[f.id] = [name, f.face.person];
+      const field = fields.get(f);
+      if (field && field.value.trim() !== name) field.value = name;
+    };
+    const input = (f) => {
+      const field = el("input", { type: "text", class: "name", list: known.id, "aria-label": `Person of face ${f.face.id} in ${f.item.key}` });
+      field.value = nameOf(f);
+      field.addEventListener("input", () => { give(f, field.value.trim()); update(); });
+      fields.set(f, field);
       return field;
     };
-    const head = ["Face", "In view", "Person", "Condition"];
+    const picture = (f) => (f.face.image
+      ? el("img", { class: "avatar", src: f.face.image, alt: "", loading: "lazy" }) : el("span", { class: "avatar" }));
+
+    /** The name that both get if a suggestion is right. */
+    function common(f, earlier) {
+      const names = persons();
+      let number = 1;
+      while (names.includes(`Person ${number}`)) number += 1;
+      return nameOf(earlier) || nameOf(f) || `Person ${number}`;
+    }
+    function suggestion(f) {
+      const earlier = of(f, f.face.like);
+      if (!earlier) return null;
+      const button = el("button", { type: "button", class: "chip", "aria-label": `Face ${f.face.id} in ${f.item.key} is the same person as face ${earlier.face.id}` }, "Same person");
+      button.addEventListener("click", () => {
+        const name = common(f, earlier);
+        for (const one of [earlier, f]) give(one, name);
+        update();
+        fields.get(f).focus();
+      });
+      const whole = el("span", { class: "like" }, picture(earlier), el("span", { text: `may be the same as #${earlier.face.id}` }), button);
+      suggestions.push(() => { whole.hidden = Boolean(nameOf(f) && nameOf(earlier)); }); // who named both has decided
+      suggestions.at(-1)();
+      return whole;
+    }
+    const head = ["Face", "In view", "Person", ...(faces.some((f) => f.face.like) ? ["Suggestion"] : [])];
     const row = (f) => el("tr", {},
-      el("th", { scope: "row", class: "face" }, el("span", {},
-        f.face.image ? el("img", { class: "avatar", src: f.face.image, alt: "", loading: "lazy" }) : el("span", { class: "avatar" }),
+      el("th", { scope: "row", class: "face" }, el("span", {}, picture(f),
         el("b", { text: "#" + f.face.id }), el("small", { text: f.item.key }))),
       el("td", { "data-label": head[1], text: fermedia.length(f.face.seconds) }),
-      el("td", { "data-label": head[2] }, input(f, 0, "Person")),
-      el("td", { "data-label": head[3] }, input(f, 1, "Condition")));
+      el("td", { "data-label": head[2] }, input(f)),
+      head[3] && el("td", { class: "wide" }, suggestion(f)));
     function download() {
-      const cells = (values) => values.map((v) => `"${v.replaceAll('"', '""')}"`).join(",");
-      const given = listed(), conditions = given.some((f) => names[f.id][1]);
-      const lines = [["item", "face_id", "participant", ...(conditions ? ["condition"] : [])],
-        ...given.map((f) => [f.item.cell, f.face.id, names[f.id][0], ...(conditions ? [names[f.id][1]] : [])])];
+      const cells = (values) => values.map((v) => `"${String(v ?? "").replaceAll('"', '""')}"`).join(",");
+      const lines = [["item", "face_id", "person", "first", "last"],
+        ...named().map((f) => [f.item.cell, f.face.id, nameOf(f), f.face.first, f.face.last])];
       const href = URL.createObjectURL(new Blob([lines.map(cells).join("\n") + "\n"], { type: "text/csv" }));
       el("a", { href, download: "people.csv" }).click();
       setTimeout(() => URL.revokeObjectURL(href), 1000);
@@ -161,8 +190,9 @@
     body.append(...list.childNodes);
     further.addEventListener("click", () => body.append(...list.childNodes));
     update();
-    return fermedia.section("Who is who", { class: "panel people" },
-      el("p", { class: "hint", text: "Give the faces of one person the same name, also across cuts and videos. This page cannot write into the results: save the names, and give them to the same command with --participants people.csv." }),
+    return fermedia.section("Who is who", { class: "panel people", id: "people" },
+      el("p", { class: "hint" }, "Give the faces of one person the same name, also across cuts and videos. This page cannot write into the results: save the names, and give them to the same command with ", el("span", { class: "whole", text: "--people people.csv" }), "."),
+      head[3] && el("p", { class: "hint", text: "Suggestions compare the pictures of two faces of a video. They may be wrong, and many are missing: look at both pictures before you agree." }),
       el("table", { class: "rows" }, el("thead", {}, el("tr", {}, head.map((h) => el("th", { scope: "col", text: h })))), body),
       further, known, el("div", { class: "tools" }, save, said));
   }

@@ -13,6 +13,7 @@ from fermedia.columns import COMPARISONS, CONDITIONS, FACE, FAILURES, ITEM, PART
 from fermedia.errors import DataError
 from fermedia.render.previews import FOLDER as PREVIEWS
 from fermedia.render.previews import Preview, read_previews
+from fermedia.report.alike import alike
 from fermedia.report.events import run_events
 from fermedia.report.item import write_item_page
 from fermedia.report.pages import PAGE, is_current, url, write_batch
@@ -40,7 +41,7 @@ _RUN |= dict.fromkeys(("options", "model", "versions", "totals"), dict)
 _MOST_ROWS = 1000
 
 
-#: The maximum number of faces of an item that can be named on the page: those in view for longest.
+#: The maximum number of faces of an item that are to be named on the page: those in view for longest.
 _MOST_NAMED = 50
 
 
@@ -124,19 +125,29 @@ def _row(item: FinishedItem, way: str, summary: list[dict[str, Any]]) -> dict[st
 
 
 def _faces(item: FinishedItem, way: str, summary: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The faces of a video, to be named: id, seconds in view, and the image of the strongest moment if there is one."""
+    """The faces of a video, to be named: those in view for longest, and those that have a name.
+
+    Each has its id, seconds in view, first and last time, name, the image of the strongest moment if there is one, and
+    the earlier face that may be the same person.
+    """
     best: dict[str, Preview] = {}
     for preview in sorted(read_previews(item.folder), key=lambda p: p.probability or 0):
         best[str(preview.face_id)] = preview
     faces = [row for row in summary if str(row["face_id"]).isdecimal() and row["seconds"] is not None]
     faces.sort(key=lambda row: -float(row["seconds"]))
+    like = {pair.face_id: str(pair.earlier) for pair in alike(item)} if len(faces) > 1 else {}
     return [
         {
-            "id": str(row["face_id"]),
+            "id": (name := str(row["face_id"])),
             "seconds": row["seconds"],
-            "image": url(f"{way}/{PREVIEWS}/{best[name].file}") if (name := str(row["face_id"])) in best else None,
+            "first": row["first"],
+            "last": row["last"],
+            "person": row.get("person") or "",
+            "image": url(f"{way}/{PREVIEWS}/{best[name].file}") if name in best else None,
+            "like": like.get(int(name)),
         }
-        for row in faces[:_MOST_NAMED]
+        for rank, row in enumerate(faces)
+        if rank < _MOST_NAMED or row.get("person")
     ]
 
 

@@ -193,8 +193,9 @@
       el("div", { class: "person" }, el("h3", {}, fermedia.faceName(data.faces.find((f) => f.face_id === m[0].face))), el("div", { class: "moments" }, m.map(image))), 12, "faces");
     list.classList.add("persons");
     return fermedia.section("Strongest moments", { class: "panel" },
-      el("p", { class: "hint", text: "Each face where an emotion was its most probable one, and most so"
-        + (data.measures ? ", at its widest smile (mean of the two blendshapes mouthSmile), and in its longest blink." : ".") }), list, button);
+      el("p", { class: "hint" }, "Each face where an emotion was its most probable one, and most so"
+        + (data.measures ? ", at its widest smile (mean of the two blendshapes mouthSmile), and in its longest blink. " : ". "),
+      byFace.length > 1 && ["Are some of them the same person? ", el("a", { href: data.up + "#people", text: "Say who is who" }), "."]), list, button);
   }
 
   function show(time) {

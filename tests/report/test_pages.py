@@ -17,6 +17,7 @@ import pytest
 from fermedia.report.batch import write_report
 from fermedia.study.groups import Groups
 from fermedia.study.participants import Participants
+from fermedia.study.people import People
 from fermedia.tables.finished import place
 from fermedia.tables.measures import read_measures
 from fermedia.tables.summary import read_summary
@@ -565,7 +566,7 @@ def test_faces_with_names_are_called_by_them_and_stand_together(tmp_path: Path, 
 # -- who is who -------------------------------------------------------------------------------------------------------
 
 
-def test_faces_are_named_and_saved_as_a_table_for_participants(made: Made, browser: Browser, tmp_path: Path) -> None:
+def test_faces_are_named_and_saved_as_a_table_for_people(made: Made, browser: Browser, tmp_path: Path) -> None:
     page = browser.open(made.results / "report.html")
     panel = page.locator(".people")
     faces = [row for row in rows(made.results / "faces.csv") if row["seconds"]]
@@ -575,15 +576,14 @@ def test_faces_are_named_and_saved_as_a_table_for_participants(made: Made, brows
     save = panel.get_by_role("button", name="Save people.csv")
     assert save.is_disabled()
     for row in panel.locator("tbody tr").all():
-        row.locator("input").nth(0).fill('Ann, "A"')
-        row.locator("input").nth(1).fill("before")
+        row.locator("input").fill('Ann, "A"')
     assert f"{len(faces)} face" in panel.locator("[role=status]").inner_text()
     with page.expect_download() as saved:
         save.click()
     assert saved.value.suggested_filename == "people.csv"
     saved.value.save_as(tmp_path / "people.csv")
-    given = Participants.read(tmp_path / "people.csv").table
-    assert {*given["participant"]} == {'Ann, "A"'}
-    assert {*given["condition"]} == {"before"}
-    wanted = sorted((row["item"], str(int(float(row["face_id"])))) for row in faces)
-    assert sorted(zip(given["item"], given["face_id"], strict=True)) == wanted
+    given = People.read(tmp_path / "people.csv").table
+    assert {*given["person"]} == {'Ann, "A"'}
+    columns = ("item", "face_id", "first", "last")
+    wanted = [(row["item"], *(float(row[name]) for name in columns[1:])) for row in faces]
+    assert sorted(given[list(columns)].itertuples(index=False, name=None)) == sorted(wanted)

@@ -5,8 +5,8 @@
 FOLDER gets recordings/, participants.csv (two conditions), people.csv (which face is who), events.csv, the codes of two
 coders of smiles, and what the label of these means, labels.txt. The faces are the two portraits of the demo, in the
 public domain: a person rests as one and smiles as the other, so the answers are known. Before the farewell the
-recordings have a cut to another camera; in company, a companion sits beside the participant. The chapter "A study from
-beginning to end" of docs/guide.md uses it.
+recordings have a cut to another camera; in company, a smiling companion sits beside the participant. The chapter "A
+study from beginning to end" of docs/guide.md uses it.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def _image(person: Person, time: float, portraits: dict[str, Any]) -> NDArray[np
         faces.append(image)
     mixed = faces[0] + float(smile) * (faces[1] - faces[0])
     if person.in_company:
-        mirrored = np.ascontiguousarray(portraits["hopper"][:, ::-1])
-        left, top, wide = FACES["hopper"]
+        mirrored = np.ascontiguousarray(portraits["collins"][:, ::-1])
+        left, top, wide = FACES["collins"]
         beside = (0.84 if time < CUT else 0.7) * WIDTH - 2 * np.sin(0.7 * time), 0.56 * HEIGHT, 0.55 * width
         _paste(mixed, mirrored, (mirrored.shape[1] - left, top, wide), beside)
     return np.clip(mixed * np.array(person.tint), 0, 255).astype(np.uint8)
@@ -138,7 +138,7 @@ def main() -> None:
     arguments.add_argument("--people", type=int, default=8, help="number of people (default: 8)")
     given = arguments.parse_args()
     persons = write_study(given.folder, given.people)
-    print(f"{len(persons)} recordings, participants.csv, events.csv and the codes of two coders in {given.folder}")
+    print(f"{len(persons)} recordings, participants.csv, people.csv, events.csv and the codes of two coders in {given.folder}")
 
 
 if __name__ == "__main__":

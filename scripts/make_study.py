@@ -138,7 +138,8 @@ def main() -> None:
     arguments.add_argument("--people", type=int, default=8, help="number of people (default: 8)")
     given = arguments.parse_args()
     persons = write_study(given.folder, given.people)
-    print(f"{len(persons)} recordings, participants.csv, people.csv, events.csv and the codes of two coders in {given.folder}")
+    tables = "participants.csv, people.csv, events.csv"
+    print(f"{len(persons)} recordings, {tables} and the codes of two coders in {given.folder}")
 
 
 if __name__ == "__main__":

@@ -295,7 +295,7 @@ def _write_events(folder: RunFolder, remembered: RememberedOptions, keys: Sequen
         participants = participants_of(folder.ledger)
         for note in write_events(folder.path, folder.ledger, remembered.events, participants, keys).notes:
             progress.note(note)
-    except (UsageError, DataError) as error:
+    except (UsageError, DataError, MissingExtraError) as error:
         progress.note(f"{error}; windows.csv and courses.csv are not updated, and the events of the items stay")
     try:
         renew_pages(folder.path, folder.ledger)

@@ -120,14 +120,15 @@ def plan(
                 result.drawn.add(key)
                 result.todo.append(item)
                 continue
-            if broken.keys() <= derive.DERIVED and not (renamed and _chooses_names(settings)):
+            has_other_names = renamed and (_chooses_names(settings) or _shows_names(settings))
+            if broken.keys() <= derive.DERIVED and not has_other_names:
                 now = replace(outcome, source=source, outputs=outcome.outputs | intact)
                 if now != outcome:
                     renewed.append(now)
                 if outcome.finished:
                     result.kept.append((now, broken))
                 continue
-            why = in_words(broken) or "another face has the name"
+            why = in_words(broken) or "its faces have other names"
             result.notes.append(f"{key}: {why}; it is analysed again")
             _keep_texts(folder, key, broken)
         elif former := outcome or (ledger.outdated.get(key) if redo == "all" else None):

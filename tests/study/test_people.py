@@ -288,7 +288,7 @@ def test_only_one_person_is_kept(tmp_path: Path, forks: Forks) -> None:
     assert int(read(study, "items.csv")[0]["frames_with_face"]) == 20
     other = table(tmp_path, "item,face_id,person", "cut.mp4,0,Zoë")
     said = study.analyze("--no-video", "--only", "Zoë", "--people", other)
-    assert "another face has the name; it is analysed again" in said
+    assert "its faces have other names; it is analysed again" in said
     assert [row["face_id"] for row in read(study, "faces.csv")] == ["0"]
 
 

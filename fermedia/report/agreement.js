@@ -17,11 +17,11 @@
   const between = (row) => (row && row.low !== null ? `${figure(row.low)} to ${figure(row.high)}` : null);
   const amount = (row) => (row.seconds === null ? plural(row.frames, "frame") : fermedia.length(row.seconds));
 
-  const number = (row) => el("td", { class: "number", "data-label": row ? row.statistic.replaceAll("_", " ") : "" }, row ? figure(row.value) : "–", between(row) && el("small", { text: between(row) }));
+  const number = (row, name) => el("td", { class: "number", "data-label": name }, row ? figure(row.value) : "–", between(row) && el("small", { text: between(row) }));
 
   /** A value with its interval on a line from 0 (or below) to 1. */
   function interval(row) {
-    if (!row || row.value === null) return el("td", { class: "wide" }, el("span", { class: "dim", text: "–" }));
+    if (!row || row.value === null) return el("td", { class: "wide" });
     const lowest = Math.min(0, ...rows.filter((r) => r.statistic === row.statistic && r.value !== null).flatMap((r) => [r.value, r.low ?? 0]));
     const low = Math.max(-1, lowest), x = (value) => (100 * (Math.max(low, value) - low)) / (1 - low);
     const line = (a, b, y, name) => el("line", { x1: x(a), x2: x(b), y1: y, y2: y, class: name });
@@ -42,7 +42,7 @@
       const kappa = find(pair, data.all, "kappa") || find(pair, data.all, "fleiss_kappa"), agreed = find(pair, data.all, "agreement");
       return el("tr", {},
         el("th", { scope: "row" }, title(pair)),
-        number(kappa), interval(kappa), number(find(pair, data.all, "ac1")), number(find(pair, data.all, "f1")), number(agreed),
+        number(kappa, "kappa"), interval(kappa), number(find(pair, data.all, "ac1"), "AC1"), number(find(pair, data.all, "f1"), "F1"), number(agreed, "agreement"),
         el("td", { class: "number", "data-label": "compared" }, amount(agreed), el("small", { text: plural(agreed.items, "item") })));
     });
     if (!body.length) return null;
@@ -58,7 +58,7 @@
       const kappa = find(pair, label, "kappa") || find(pair, label, "fleiss_kappa"), agreed = find(pair, label, "agreement");
       return el("tr", {},
         el("th", { scope: "row" }, fermedia.colorOf(label) ? fermedia.emotionName(label) : label),
-        number(kappa), interval(kappa), number(find(pair, label, "ac1")), number(find(pair, label, "f1")), number(find(pair, label, "overlap")), number(agreed));
+        number(kappa, "kappa"), interval(kappa), number(find(pair, label, "ac1"), "AC1"), number(find(pair, label, "f1"), "F1"), number(find(pair, label, "overlap"), "overlap"), number(agreed, "agreement"));
     });
     return table(["", "kappa", "", "AC1", "F1", "overlap", "agreement"], body);
   }
@@ -107,7 +107,7 @@
     const body = [...found.values()].map((row) => {
       const get = (statistic) => find(row, row.label, statistic);
       return el("tr", {}, el("th", { scope: "row", text: row.label.replaceAll("_", " ") }), el("td", { "data-label": "compared", text: title(row) }),
-        number(get("r")), number(get("icc1")), number(get("icc2")), number(get("icc3")), several && number(get("icc2k")),
+        number(get("r"), "r"), number(get("icc1"), "ICC(1,1)"), number(get("icc2"), "ICC(2,1)"), number(get("icc3"), "ICC(3,1)"), several && number(get("icc2k"), "ICC(2,k)"),
         el("td", { class: "number", "data-label": "frames" }, plural(row.frames, "frame")));
     });
     return section("Valence and measures", { class: "panel", id: "numbers" },

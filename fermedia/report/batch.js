@@ -262,7 +262,7 @@
       fermedia.facts([
         ["fermedia", run.fermedia], ["network", (model.name || "").split(/[\\/]/).slice(-2).join("/")], ["labels", model.labels], ["sha256", model.sha256 && model.sha256.slice(0, 16)],
         ...fermedia.optionFacts(run.options || {}).filter(([name]) => name !== "model"),
-        ["time taken", totals.seconds && fermedia.length(totals.seconds)],
+        ["last run took", totals.seconds && fermedia.length(totals.seconds)],
         ...Object.entries(run.versions || {}),
       ]))));
   fermedia.footer(run.fermedia);

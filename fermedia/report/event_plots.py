@@ -72,12 +72,21 @@ def plot_courses(courses: pd.DataFrame, *, emotions: Sequence[str] = EMOTIONS, w
                 FuncFormatter(lambda value, _: f"{value:.2g}".replace("-", "\N{MINUS SIGN}"))
             )
         for side, text in ((0, "probability"), (1, "valence")):
+            least, most = _limits(text, bool(change))
+            low, high = grid[0, side].get_ylim()
+            grid[0, side].set_ylim(max(low, 1.04 * least), min(high, 1.04 * most))
             for axes in grid[:, side]:
                 axes.set_ylabel(f"change of\n{text}" if change else text)
             grid[-1, side].set_xlabel("seconds from the begin of the event" if width > NARROW else "seconds")
             grid[-1, side].xaxis.set_major_locator(MaxNLocator(7, steps=_ROUND))
         legend(figure, emotions)
     return figure
+
+
+def _limits(name: str, change: bool) -> tuple[float, float]:
+    """The smallest and the largest value that there can be; intervals beyond them are cut off."""
+    most = 2.0 if change and name == "valence" else 1.0
+    return (-most if change or name == "valence" else 0.0), most
 
 
 def _draw_course(axes: Axes, rows: pd.DataFrame, names: tuple[str, str, str], color: str) -> None:
@@ -151,6 +160,10 @@ def plot_windows(windows: pd.DataFrame, *, emotions: Sequence[str] = EMOTIONS, w
             limits = np.array([axes.get_ylim() for axes in same])
             for axes in same:
                 axes.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+        for axes, name in zip(grid, names, strict=False):
+            least, most = _limits(name, bool(change))
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, 1.04 * least), min(high, 1.04 * most))
         handles = [Line2D([], [], marker="o", linestyle="", color=FAINT, markersize=3, label=f"one of the {over}")]
         handles += [
             Line2D([], [], marker=_look(n)[1], linestyle="-", color=_look(n)[0], markersize=4, label=c)

@@ -151,7 +151,7 @@ function eventsSection(data) {
     const emotions = data.emotions.map((e) => e.name), colorOf = (name) => fermedia.colorOf(name);
     const extent = (names, least) => {
       const all = events.courses.flatMap((c) => part(c, names, colorOf).flatMap((l) => [...l.means, ...l.lows, ...l.highs])).filter((v) => v !== null);
-      const most = Math.min(1, Math.max(least, ...all.map(Math.abs)) * 1.04);
+      const most = Math.min(change && names[0] === "valence" ? 2 : 1, Math.max(least, ...all.map(Math.abs)) * 1.04);
       return /** @type {[number, number]} */ ([change || names[0] === "valence" ? -most : 0, most]);
     };
     /** @type {[number, number]} */

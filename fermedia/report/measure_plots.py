@@ -18,6 +18,7 @@ from fermedia.columns import MEASURES
 from fermedia.report.plots import (
     FAINT,
     INK,
+    NARROW,
     WIDTH,
     arrange,
     counted,
@@ -168,9 +169,9 @@ def plot_means(
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.set_xlabel("mean blendshape (0 to 1), both sides averaged; lines: 95 % confidence intervals")
-        columns = min(4, max(1, count))
-        figure.legend(handles=handles, loc="outside lower left", ncols=columns, frameon=False, columnspacing=1.4)
+        words = ("mean blendshape (0 to 1),", "both sides averaged;", "lines: 95 % confidence intervals")
+        axes.set_xlabel((" " if width > NARROW else "\n").join(words))
+        arrange(figure, handles)
     return figure
 
 

@@ -27,7 +27,7 @@
   main.append(fermedia.figures([
     ["Photos", count(data.pictures.length), `${plural(faces, "face")} found`],
     ["With a face", percent(all.coverage), `${count(withFace)} of ${count(data.pictures.length)} photos`],
-    faces && ["Read", percent(all.judged), whyNot(all, "of the faces")],
+    faces && ["Classified", percent(all.judged), whyNot(all, "of the faces")],
     all.emotion && ["Strongest", fermedia.emotionName(all.emotion), `${percent(all[all.emotion + "_mean"])} on average, ${percent(all.coverage)} coverage`],
   ]));
   if (all.emotion)

@@ -292,8 +292,14 @@ def counted(shown: int, count: int, things: str = "faces") -> str:
 
 
 def write_title(figure: Figure, title: str, more: str = "") -> None:
-    """Write a title; of one that is wider than the figure, the middle is left out."""
+    """Write a title; one that is wider than the figure is broken, or else its middle is left out."""
     written = figure.suptitle("", x=0.01, ha="left", fontsize=9)
+    title = short(title, len(title))
+    spaces = [place for place, letter in enumerate(title) if letter == " "]
+    for place in [len(title), *sorted(spaces, key=lambda place: abs(place - len(title) / 2))[:1]]:
+        written.set_text(f"{title[:place]}\n{title[place + 1 :]}".rstrip() + more)
+        if written.get_window_extent().x1 <= 0.99 * figure.bbox.x1:
+            return
     for most in range(len(title), 0, -1):
         written.set_text(short(title, most) + more)
         if written.get_window_extent().x1 <= 0.99 * figure.bbox.x1:

@@ -104,9 +104,9 @@
 
   const persons = new Set(data.faces.map((face) => face.person).filter(Boolean)).size;
   const figures = fermedia.figures([
-    ["Faces", count(data.people), !data.people ? "none was found" : persons ? `of them ${plural(persons, "person", "people")} with a name` : "a person counts anew after a cut"],
+    ["Faces", count(data.people), !data.people ? "none was found" : persons ? `${plural(persons, "person", "people")} with a name among them` : "a person counts anew after a cut"],
     ["A face in view", percent(all.coverage), `of ${fermedia.length(data.end - data.begin)}`],
-    data.people && ["Read", percent(all.judged), whyNot(all, "of the time of all faces")],
+    data.people && ["Classified", percent(all.judged), whyNot(all, "of the time of all faces")],
     data.measures && data.people && ["Speaking", percent(all.speaking_share), `looks at the camera ${percent(all.looks_at_camera_share)}`],
     data.measures && data.people && ["Blinks a minute", all.blinks_per_minute === null ? "–" : all.blinks_per_minute.toFixed(1), `${plural(all.blinks || 0, "blink")} seen`],
     all.emotion && ["Strongest", fermedia.emotionName(all.emotion), `${percent(all[all.emotion + "_mean"])} on average, ${percent(all.coverage)} coverage`],
@@ -195,7 +195,7 @@
     return fermedia.section("Strongest moments", { class: "panel" },
       el("p", { class: "hint" }, "Each face where an emotion was its most probable one, and most so"
         + (data.measures ? ", at its widest smile (mean of the two blendshapes mouthSmile), and in its longest blink. " : ". "),
-      byFace.length > 1 && ["Are some of them the same person? ", el("a", { href: data.up + "#people", text: "Say who is who" }), "."]), list, button);
+      byFace.length > 1 && data.faces.some((face) => !face.person) && ["Are some of them the same person? ", el("a", { href: data.up + "#people", text: "Say who is who" }), "."]), list, button);
   }
 
   function show(time) {

@@ -88,6 +88,8 @@ def interval(values: Sequence[float], limits: tuple[float, float] | None = None)
         return math.nan, math.nan
     mean = math.fsum(values) / count
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    if sd <= 1e-12 * max(1.0, abs(mean)):  # nothing is known of how much others would differ
+        return math.nan, math.nan
     half = t_quantile(count - 1) * sd / math.sqrt(count)
     if limits is None:
         return mean - half, mean + half

@@ -103,6 +103,11 @@ class People:
         if lost:
             unknown = [item + names.hint(item) for item in list(lost)[:_NAMED]] + list(lost)[_NAMED:]
             said.append(f"{shown(self.path)} names what the results do not hold: {few(unknown, _NAMED)}")
+        spelled: dict[str, list[str]] = {}
+        for person in self.persons:
+            spelled.setdefault(person.casefold(), []).append(person)
+        if twice := [" and ".join(names) for names in spelled.values() if len(names) > 1]:
+            said.append(f"{shown(self.path)}: {few(twice, _NAMED)} are different people by their spelling; is it one?")
         if photos:
             said.append(
                 f"{shown(self.path)}: the faces of {few(list(photos), _NAMED)} stay without names, since a face_id in "

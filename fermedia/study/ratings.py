@@ -158,8 +158,9 @@ def rated(
         machine = [_machine(table, rows, lengths, numeric) for table in (timeline, smoothed)]
         weights = lengths["weight"].to_numpy(np.float64)
         timed = bool(lengths["timed"].all()) and item.is_video
-        face = str(ids[0]) if ids else ""
-        result.append(Rated(item.key, cluster(item.key, face), weights, timed, coders, *machine))
+        whose = {cluster(item.key, str(face)) for face in ids or known}
+        who = whose.pop() if len(whose) == 1 else cluster(item.key, "")
+        result.append(Rated(item.key, who, weights, timed, coders, *machine))
     if len(known) > 1 and any(not _faces_of(code, item) for code in by_face.get((), ())):
         notes.append(f"{item.key}: has {len(known)} faces; codes without a face_id are of the largest in each frame")
         if len(by_face) > 1:

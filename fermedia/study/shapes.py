@@ -88,7 +88,10 @@ class GroupMeans:
             if count > 1:
                 variance = np.maximum(sums[n, 2] - count * values[n] ** 2, 0) / (count - 1)
                 half[n] = t_quantile(min(int(count) - 1, _NORMAL)) * np.sqrt(variance / count)
-        return Means(groups, tuple(counts[:, 0].astype(int).tolist()), values, values - half, values + half)
+        with np.errstate(divide="ignore", invalid="ignore"):  # as groups.interval; no interval at a limit
+            logit, half = np.log(values / (1 - values)), half / (values * (1 - values))
+            low, high = (1 / (1 + np.exp(-(logit + side * half))) for side in (-1, 1))
+        return Means(groups, tuple(counts[:, 0].astype(int).tolist()), values, low, high)
 
 
 def movements(table: pd.DataFrame, suffix: str = "") -> Floats:

@@ -104,7 +104,11 @@ class Table:
 
 #: Stands for the columns whose names come from the table of ``--participants``.
 FACTOR = Column(
-    "FACTOR", "text", "", "", "a column for each factor: every column of the file but item, face_id and participant"
+    "FACTOR",
+    "text",
+    "",
+    "",
+    "a column for each factor: every column of the file but item, face_id, participant, and those that begin with #",
 )
 
 

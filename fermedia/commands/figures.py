@@ -201,7 +201,7 @@ def plot_results(
         where = os.path.join(out, "items", "*", PLOTS)
         parts.append(f"figures of {counted(count, 'item')} in {where}")
     if places:
-        parts.append(f"{'' if parts else 'figures '}{' and '.join(places)} in {out / PLOTS}")
+        parts.append(f"{'' if parts else 'figures '}{', '.join(places)} in {out / PLOTS}")
     if unknown:
         parts.append(f"no item has a face or person {few(sorted(unknown), 3, ' or ')}")
     return ", ".join(parts) or "nothing to draw"

@@ -228,6 +228,8 @@ def _check_names(options: AnalyzeOptions, remembered: RememberedOptions) -> None
     for flag, text, words in (("--blur", options.blur, (ALL, OTHERS)), ("--only", options.only, (LARGEST,))):
         if text is None or text in words or (flag == "--blur" and all(map(str.isdecimal, text.split(",")))):
             continue
+        if text == NOTHING:
+            raise UsageError(f"{flag} {text}: leave {flag} out for that")
         if remembered.people is None:
             raise UsageError(f"{flag} {text}: no face has a name; give faces names with --people")
         People.read(Path(remembered.people)).check(flag, text)

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fermedia.errors import UsageError
+from fermedia.errors import MissingExtraError, UsageError
 from fermedia.options import EXPORT_FILES, NOTHING, AnalyzeOptions, EventOptions
 from fermedia.store.ledger import Ledger
+from fermedia.store.removal import was_removed
 from fermedia.study.participants import Participants
+from fermedia.study.people import People
 from fermedia.study.windows import Baseline
 from fermedia.tables.cells import cell
 
@@ -104,8 +106,19 @@ def participants_of(ledger: Ledger, given: Path | None = None) -> Participants |
     remembered = RememberedOptions.of(ledger.remembered)
     people = {cell(outcome.key): outcome.people for outcome in ledger.chosen() if outcome.people}
     if path := given or remembered.participants:
-        return Participants.read(Path(path), named=bool(people)).by_person(people)
+        return Participants.read(Path(path), named=bool(people)).by_person(people, _gone(ledger, remembered))
     return Participants.of_people(Path(remembered.people or "people"), people) if people else None
+
+
+def _gone(ledger: Ledger, remembered: RememberedOptions) -> set[str]:
+    """The people of removed items, by the remembered file."""
+    if not ledger.removed or not remembered.people:
+        return set()
+    try:
+        table = People.read(Path(remembered.people)).table
+    except (UsageError, MissingExtraError):  # said elsewhere
+        return set()
+    return {str(name) for item, name in zip(table["item"], table["person"], strict=True) if was_removed(ledger, item)}
 
 
 def _is_label(baseline: str | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,7 +109,7 @@ class Participants:
         rows = [(item, face_id, name) for item, names in people.items() for face_id, name in names.items()]
         return cls(path, pd.DataFrame(rows, columns=[_ITEM, _FACE_ID, "participant"]), (), (), is_complete=False)
 
-    def by_person(self, people: Mapping[str, Mapping[str, str]]) -> Participants:
+    def by_person(self, people: Mapping[str, Mapping[str, str]], gone: Collection[str] = ()) -> Participants:
         """Find the faces of participants who are people with names.
 
         A row without ``face_id`` whose participant is a person in the item is about this person's faces, and a row
@@ -117,6 +117,7 @@ class Participants:
 
         Args:
             people: The names of faces by item (as in tables) and ``face_id``.
+            gone: The names of people in removed items; that such a participant is not among the people is not said.
         """
         import pandas as pd
 
@@ -133,7 +134,7 @@ class Participants:
             who = row["participant"]
             found = [(item, face) for item in items for face, name in people[item].items() if name == who]
             rows += [row | {_ITEM: item, _FACE_ID: face} for item, face in found]
-            strange += [] if found else [f"{who} ({row[_ITEM]})" if row[_ITEM] else who]
+            strange += [] if found or who in gone else [f"{who} ({row[_ITEM]})" if row[_ITEM] else who]
         table = pd.DataFrame(rows, columns=list(self.table)).drop_duplicates([_ITEM, _FACE_ID], ignore_index=True)
         said = f"{shown(self.path)} names participants who are not among the people: {few(strange, _NAMED)}"
         return replace(self, table=table, notes=(*self.notes, said) if strange else self.notes)

@@ -158,7 +158,7 @@ def test_codes_that_do_not_fit_the_video_are_cut_or_left_out_and_said(results: P
 def test_codes_without_a_face_are_of_the_largest(results: Path, tmp_path: Path) -> None:
     path = codes(tmp_path, "two.mp4,0,5,surprise\n")
     done = run("agree", results, path, "--out", tmp_path / "out")
-    assert "has 2 faces; codes without a face_id are of the largest in each frame" in done.output
+    assert "has 2 faces; codes without a face_id or person are of the largest in each frame" in done.output
     assert numbers(tmp_path / "out")["anna", "machine", "all", "agreement"] == 1
     small = tmp_path / "ben.csv"
     small.write_text("item,begin,end,label,face_id\ntwo.mp4,0,5,neutral,0\ntwo.mp4,0,5,sad,1\ntwo.mp4,0,5,sad,7\n")

@@ -44,9 +44,10 @@ def test_each_face_counts_once_for_each_emotion() -> None:
     assert found.groups == ("happy", "sad")
     assert found.counts == (2, 1)
     assert found.values[:, SMILE] == pytest.approx([0.6, 0.3])
-    half = 12.7062 * 0.3  # Student's t of one degree of freedom, and the standard error of 0.9 and 0.3
-    assert found.low[0, SMILE] == pytest.approx(0.6 - half, abs=1e-3)
-    assert found.high[0, SMILE] == pytest.approx(0.6 + half, abs=1e-3)
+    half = 12.7062 * 0.3 / (0.6 * 0.4)  # Student's t of one degree of freedom, and the standard error of the logit
+    limits = [1 / (1 + np.exp(-(np.log(0.6 / 0.4) + side * half))) for side in (-1, 1)]
+    assert [found.low[0, SMILE], found.high[0, SMILE]] == pytest.approx(limits, abs=1e-6)
+    assert interval([0.9, 0.3], (0, 1)) == pytest.approx(limits, abs=1e-6)  # as in conditions.csv
     assert np.isnan(found.low[1]).all()
 
 

@@ -162,9 +162,8 @@ def rated(
         who = whose.pop() if len(whose) == 1 else cluster(item.key, "")
         result.append(Rated(item.key, who, weights, timed, coders, *machine))
     if len(known) > 1 and any(not _faces_of(code, item) for code in by_face.get((), ())):
-        notes.append(
-            f"{item.key}: has {len(known)} faces; codes without a face_id or person are of the largest in each frame"
-        )
+        what = f"has {len(known)} faces; codes without a face_id or person are of the largest in each frame"
+        notes.append(f"{item.key}: {what}")
         if len(by_face) > 1:
             notes.append(f"{item.key}: codes with and without a face_id or person are not compared with each other")
     return result, notes

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fermedia.study.groups import interval
 from fermedia.study.shapes import MOVEMENTS, GroupMeans, Means, add_emotions, condition_means, movements
 from fermedia.tables.tables import complete
 from fermedia.types import BLENDSHAPES, EMOTIONS

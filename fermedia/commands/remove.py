@@ -31,7 +31,7 @@ from fermedia.store.results import read_ledger
 from fermedia.study.item_names import ItemNames, plain, spellings
 from fermedia.study.participants import ALL_FACES
 from fermedia.study.people import People
-from fermedia.tables.cells import cell
+from fermedia.tables.cells import name_cell
 from fermedia.tables.finished import DESCRIPTION, place
 
 #: The figures of the whole run, which hold the items' values.
@@ -104,7 +104,7 @@ def _keys_of(ledger: Ledger, out: Path, participant: str, chosen: Collection[str
 
     Raises UsageError if there is nobody of this name, or if others are in one of the items, unless it is ``chosen``.
     """
-    who, name, where = _who_is_seen(ledger), cell(participant), shown(out, whole=True)
+    who, name, where = _who_is_seen(ledger), name_cell(participant), shown(out, whole=True)
     keys = [key for key, names in who.items() if name in names]
     if not keys and not chosen and not _was_in_removed(ledger, name):
         there = sorted(set().union(*who.values()))

@@ -37,7 +37,7 @@ from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
 from fermedia.study.item_names import ItemNames, spellings
 from fermedia.study.participants import Participants
-from fermedia.study.people import Names, People, at_once, faces_of
+from fermedia.study.people import Names, People, at_once, faces_of, words
 from fermedia.tables.finished import notes, read_description
 from fermedia.tables.tables import read_csv
 from fermedia.tables.timeline import read_timeline
@@ -225,8 +225,8 @@ def _remembered(out: Path) -> RememberedOptions:
 
 def _check_names(options: AnalyzeOptions, remembered: RememberedOptions) -> None:
     """Raise UsageError or MissingExtraError if an option has names, and --people does not have these."""
-    for flag, text, words in (("--blur", options.blur, (ALL, OTHERS)), ("--only", options.only, (LARGEST,))):
-        if text is None or text in words or (flag == "--blur" and all(map(str.isdecimal, text.split(",")))):
+    for flag, text, known in (("--blur", options.blur, (ALL, OTHERS)), ("--only", options.only, (LARGEST,))):
+        if text is None or text in known or (flag == "--blur" and all(map(str.isdecimal, text.split(",")))):
             continue
         if text == NOTHING:
             raise UsageError(f"{flag} {text}: leave {flag} out for that")
@@ -288,7 +288,11 @@ def _write_tables(folder: RunFolder, keys: Sequence[str], remembered: Remembered
         progress.note(said)
     if remembered.people is not None:
         with suppress(UsageError, MissingExtraError):  # said before
-            for said in People.read(Path(remembered.people)).doubts(read_csv(folder.path / "faces.csv", FACES)):
+            people = People.read(Path(remembered.people))
+            if (only := (folder.ledger.settings or {}).get("only")) not in (None, LARGEST):
+                kept = people.table["person"].isin(words(only, people.persons))
+                people = replace(people, table=people.table[kept])  # nobody else is to be there
+            for said in people.doubts(read_csv(folder.path / "faces.csv", FACES)):
                 progress.note(said)
 
 
@@ -324,7 +328,8 @@ def _say_notes(folder: RunFolder, outcome: Outcome, progress: Progress) -> None:
 def _say_doubts(folder: RunFolder, outcome: Outcome, options: AnalyzeOptions, progress: Progress) -> None:
     """Report names in an item that cannot be right, or that hide less than they seem to."""
     names = {int(face_id): name for face_id, name in outcome.people.items()}
-    if not names or not outcome.finished:
+    hides = options.blur not in (None, ALL, OTHERS) and not all(map(str.isdecimal, str(options.blur).split(",")))
+    if not outcome.finished or not (names or hides) or outcome.kind == "photos":
         return
     with suppress(DataError):
         timeline = read_timeline(folder.place(outcome.key) / derive.TIMELINE)

@@ -21,7 +21,7 @@ from fermedia.store.ledger import Ledger, Outcome
 from fermedia.store.outputs import PLOTS, is_text, remove, set_aside
 from fermedia.store.removal import left_in
 from fermedia.store.settings import differences, hides, only_drawn
-from fermedia.study.people import Names
+from fermedia.study.people import Names, faces_of
 from fermedia.tables.finished import DESCRIPTION, FinishedItem
 from fermedia.types import MediaItem
 
@@ -111,8 +111,10 @@ def plan(
         source = outcome.source.renewed(item) if outcome else None
         if outcome and source and not _is_again(outcome, redo):
             intact, broken = check(folder.place(key), outcome.outputs)
-            renamed = outcome.people != as_text(result.people.get(key, {}))
-            if renamed and _shows_names(settings) and _can_be_drawn(folder, item, settings, outcome):
+            given = result.people.get(key, {})
+            chooses = _chooses_others(settings, outcome, given)
+            drawn = not chooses and _draws_others(settings, outcome, given)
+            if drawn and _can_be_drawn(folder, item, settings, outcome):
                 if broken:
                     result.notes.append(f"{key}: {in_words(broken)}; made again")
                     _keep_texts(folder, key, broken)
@@ -120,8 +122,7 @@ def plan(
                 result.drawn.add(key)
                 result.todo.append(item)
                 continue
-            has_other_names = renamed and (_chooses_names(settings) or _shows_names(settings))
-            if broken.keys() <= derive.DERIVED and not has_other_names:
+            if broken.keys() <= derive.DERIVED and not chooses and not drawn:
                 now = replace(outcome, source=source, outputs=outcome.outputs | intact)
                 if now != outcome:
                     renewed.append(now)
@@ -140,7 +141,10 @@ def plan(
             again.append(key)
         elif redo != "all" and _is_only_drawn(ledger, key, settings):
             broken = check(folder.place(key), ledger.outdated[key].outputs)[1]
-            if _can_be_drawn(folder, item, settings, ledger.outdated[key]):
+            before = ledger.outdated[key]
+            if _chooses_others(settings, before, result.people.get(key, {})):
+                result.notes.append(f"{key}: its faces have other names; it is analysed again")
+            elif _can_be_drawn(folder, item, settings, before):
                 result.drawn.add(key)
             else:
                 unstored += _lacks_landmarks(settings)
@@ -159,6 +163,15 @@ def plan(
         result.notes.append(
             f"{few(left, _MOST_NAMED)}: {what}; add the recordings, or take them out with fermedia remove"
         )
+    stale = []
+    for earlier in (o for o in ledger.chosen() if not ledger.is_present(o.key)):
+        given = result.people.get(earlier.key, {})
+        if _draws_others(settings, earlier, given) or _chooses_others(settings, earlier, given):
+            stale.append(earlier)
+    if stale:
+        result.people |= {o.key: _as_names(o) for o in stale}
+        what = "not among the inputs, so that the names of faces stay as they are; add the recordings"
+        result.notes.append(f"{few([o.key for o in stale], _MOST_NAMED)}: {what}")
     if unstored:
         what = "1 item is" if unstored == 1 else f"{unstored} items are"
         result.notes.append(f"{what} analysed again: --draw draws landmarks, which are only kept with --landmarks")
@@ -233,15 +246,23 @@ def as_text(people: Names) -> dict[str, str]:
     return {str(face_id): name for face_id, name in sorted(people.items())}
 
 
-def _shows_names(settings: dict[str, Any]) -> bool:
-    """Whether names of faces change images: they are drawn, or choose who is hidden."""
+def _draws_others(settings: dict[str, Any], outcome: Outcome, people: Names) -> bool:
+    """Whether images of a finished item show names, or hide faces, that are not those of these people."""
     hides = settings.get("blur") not in (None, ALL, OTHERS)
-    return bool(settings.get("video", True) or (settings.get("faces", True) and hides)) and not _chooses_names(settings)
+    shows = settings.get("video", True) or (settings.get("faces", True) and hides)
+    return bool(shows) and outcome.finished and outcome.people != as_text(people)
 
 
-def _chooses_names(settings: dict[str, Any]) -> bool:
-    """Whether names of faces choose who is analysed."""
-    return settings.get("only") not in (None, LARGEST)
+def _chooses_others(settings: dict[str, Any], outcome: Outcome, people: Names) -> bool:
+    """Whether ``--only`` means other faces of a finished item with these people than with those that it had."""
+    if (only := settings.get("only")) in (None, LARGEST) or not outcome.finished:
+        return False
+    return faces_of(only, _as_names(outcome)) != faces_of(only, people)
+
+
+def _as_names(outcome: Outcome) -> Names:
+    """The names of faces that an outcome has in the ledger."""
+    return {int(face_id): name for face_id, name in outcome.people.items()}
 
 
 def _is_again(outcome: Outcome, redo: Redo | None) -> bool:

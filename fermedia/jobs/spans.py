@@ -248,7 +248,8 @@ class LongVideo:
         draws, duration = self._options.video, None
         info, highlights = self._info(), Highlights()
         measured = self._options.draw is not None
-        drawings = _Drawings(Painter(info.width, info.height), plan.spans, self._save_drawings, measured)
+        painter = Painter(info.width, info.height, look(self._options, self._task.people))
+        drawings = _Drawings(painter, plan.spans, self._save_drawings, measured)
         with ExitStack() as stack:
             tables = table_writers(self._folder, self._task.item, self._options)
             for table in tables:

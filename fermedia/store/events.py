@@ -235,7 +235,7 @@ def _happening(
     about = item.about
     with sensible(item.folder):
         whole = FinishedItem(item.key, item.folder).whole  # so that the tables are not kept
-        observed = Observed.of(whole, about["end"], float(about["options"]["smooth"]), by_person=True)
+        observed = Observed.of(whole, about["end"], float(about["options"]["smooth"]), True, people)
     return Happening(name, observed, events, steps, baseline, people)
 
 

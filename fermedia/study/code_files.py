@@ -17,7 +17,7 @@ from fermedia.study.boris import BorisEvent, read_boris
 from fermedia.study.codes import EVERYBODY, MACHINE, NUMERIC, UNCLEAR, Code, number_of, subject, time_of
 from fermedia.study.elan import ElanFile
 from fermedia.study.given import NOT_OWN, Row, read_rows, records
-from fermedia.tables.cells import cell
+from fermedia.tables.cells import cell, name_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +150,7 @@ def _plain(path: Path, names: list[str], rows: Sequence[Row]) -> Iterator[Code]:
             face = ""
         if face and not face.isdigit():
             raise UsageError(f"{place}: face_id must be a number or empty, got {face!r}")
-        person = cell(row.get("person", ""))
+        person = name_cell(row.get("person", ""))
         if face and person:
             raise UsageError(f"{place}: has a face_id and a person; give one of them")
         begin = end = math.nan
@@ -189,7 +189,7 @@ def _name_people(codes: list[Code]) -> None:
     for at, code in enumerate(codes):
         if code.face and not code.face.isdigit():
             is_only = len(subjects[code.coder, code.items]) == 1
-            codes[at] = replace(code, face="", person=cell(code.face), is_only=is_only)
+            codes[at] = replace(code, face="", person=name_cell(code.face), is_only=is_only)
 
 
 def _check_sheets(codes: Sequence[Code]) -> None:

@@ -12,7 +12,7 @@ from fermedia.errors import UsageError
 from fermedia.files import few, shown
 from fermedia.study.given import GivenTable
 from fermedia.study.item_names import ItemNames, plain
-from fermedia.tables.cells import cell
+from fermedia.tables.cells import cell, name_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +97,7 @@ class Participants:
         names = ["participant", *factors, *copied.values()]
         table = table[["item", "face_id", *names]]
         table[names] = table[names].map(cell)
+        table["participant"] = table["participant"].map(name_cell)
         _check(given.where, table, factors, [] if _FACE_ID in rows else others, named)
         table["face_id"] = [face if face == ALL_FACES else str(int(face)) for face in table["face_id"]]
         return cls(path, table, tuple(factors), tuple(copied.values()))

@@ -11,7 +11,7 @@ from fermedia.errors import UsageError
 from fermedia.files import few, shown
 from fermedia.study.given import GivenTable
 from fermedia.study.item_names import ItemNames, plain
-from fermedia.tables.cells import cell
+from fermedia.tables.cells import name_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,10 +63,11 @@ class People:
         for number, row in rows.iterrows():
             if not row["item"]:
                 raise UsageError(f"{where}: row {number} has no item")
-            if not (row["face_id"].isascii() and row["face_id"].isdigit()):
+            if not (row["face_id"].isascii() and row["face_id"].isdigit() and len(row["face_id"]) < 19):
                 raise UsageError(f"{where}: row {number}: face_id must be a number, got {row['face_id']!r}")
         times = {name: given.times(name)[rows.index] if name in rows else float("nan") for name in _SEEN}
-        table = rows[["item"]].assign(face_id=rows["face_id"].astype("int64"), person=rows["person"].map(cell), **times)
+        persons = rows["person"].map(name_cell)
+        table = rows[["item"]].assign(face_id=rows["face_id"].astype("int64"), person=persons, **times)
         keys = [table["item"].map(plain), table["face_id"]]
         for (item, face_id), same in table.groupby(keys, sort=False):
             if same["person"].nunique() > 1:
@@ -91,14 +92,15 @@ class People:
         found: dict[str, Names] = {}
         lost: dict[str, None] = {}
         photos: dict[str, None] = {}
+        twice: dict[str, None] = {}
         for item, face_id, person in self.table[["item", "face_id", "person"]].itertuples(index=False, name=None):
             key = meant.get(item)
             if key is None:
                 lost[item] = None
             elif items[key] == "photos":
                 photos[key] = None
-            else:
-                found.setdefault(key, {}).setdefault(face_id, person)
+            elif (first := found.setdefault(key, {}).setdefault(face_id, person)) != person:
+                twice[f"{key} face {face_id} ({first}, {person})"] = None
         said = []
         if lost:
             unknown = [item + names.hint(item) for item in list(lost)[:_NAMED]] + list(lost)[_NAMED:]
@@ -106,8 +108,11 @@ class People:
         spelled: dict[str, list[str]] = {}
         for person in self.persons:
             spelled.setdefault(person.casefold(), []).append(person)
-        if twice := [" and ".join(names) for names in spelled.values() if len(names) > 1]:
-            said.append(f"{shown(self.path)}: {few(twice, _NAMED)} are different people by their spelling; is it one?")
+        if alike := [" and ".join(names) for names in spelled.values() if len(names) > 1]:
+            said.append(f"{shown(self.path)}: {few(alike, _NAMED)} are different people by their spelling; is it one?")
+        if twice:
+            what = "gives a face two names, of which the first one counts"
+            said.append(f"{shown(self.path)} {what}: {few(list(twice), _NAMED)}")
         if photos:
             said.append(
                 f"{shown(self.path)}: the faces of {few(list(photos), _NAMED)} stay without names, since a face_id in "
@@ -149,7 +154,11 @@ class People:
         return said
 
     def check(self, flag: str, text: str) -> None:
-        """Raise UsageError if a list of names and ids, the value of ``flag``, has a word that is neither."""
+        """Raise UsageError if a list of names and ids, the value of ``flag``, has a word that is neither, or may mean
+        one person or several."""
+        if words(text, self.persons) != parts(text) and any(p in self.persons or p.isdecimal() for p in parts(text)):
+            what = "may be one person or several; call them otherwise"
+            raise UsageError(f"{flag} {text}: {what} in {shown(self.path)}")
         unknown = [word for word in words(text, self.persons) if word not in self.persons and not word.isdecimal()]
         if unknown:
             near = f"there are {few(self.persons, 5)}"
@@ -158,7 +167,12 @@ class People:
 
 def words(text: str, persons: Iterable[str]) -> list[str]:
     """The parts of a list with commas; of a person's name with commas in it none."""
-    return [text] if text in set(persons) else [word.strip() for word in text.split(",")]
+    return [name_cell(text.strip())] if name_cell(text.strip()) in set(persons) else parts(text)
+
+
+def parts(text: str) -> list[str]:
+    """The names and ids in a list with commas."""
+    return [name_cell(word.strip()) for word in text.split(",")]
 
 
 def faces_of(text: str, names: Mapping[int, str]) -> set[int]:
@@ -168,9 +182,9 @@ def faces_of(text: str, names: Mapping[int, str]) -> set[int]:
         text: The list, with commas.
         names: The names of the item's faces by ``face_id``.
     """
-    parts = words(text, names.values())
-    called = {face_id for face_id, name in names.items() if name in parts}
-    return called | {int(word) for word in parts if word.isdecimal() and word not in set(names.values())}
+    meant = words(text, names.values())
+    named = {face_id for face_id, name in names.items() if name in meant}
+    return named | {int(word) for word in meant if word.isdecimal() and word not in set(names.values())}
 
 
 def at_once(timeline: pd.DataFrame) -> list[str]:

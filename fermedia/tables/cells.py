@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: Characters that are escaped: control characters, which end lines for some readers and control terminals, other line
 #: ends, characters that change the writing direction, and lone surrogates (Windows allows any in a name).
@@ -22,6 +23,11 @@ def cell(text: str) -> str:
     """
     shown = plain(text)
     return "./" + shown if shown.startswith(_FORMULA) and not _NUMBER.fullmatch(shown) else shown
+
+
+def name_cell(text: str) -> str:
+    """The name of a person as a cell: as ``cell``, and with its accents composed, so that one name is one text."""
+    return cell(unicodedata.normalize("NFC", text))
 
 
 def plain(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ def people_of(table: pd.DataFrame) -> dict[Any, str]:
     if PERSON.name not in table:
         return {}
     named = table.loc[table[PERSON.name].notna() & table["face_id"].notna(), ["face_id", PERSON.name]]
-    return dict(named.drop_duplicates("face_id").itertuples(index=False, name=None))
+    rows = named.drop_duplicates("face_id").itertuples(index=False, name=None)
+    # pandas reads names that are all digits as numbers.
+    return {face: name if isinstance(name, str) else f"{name:.15g}" for face, name in rows if name != ""}
 
 
 def called(face_id: Any, person: object) -> str:
@@ -47,9 +49,9 @@ def only(timeline: pd.DataFrame, face_ids: Collection[Any]) -> pd.DataFrame:
     return timeline.assign(face_id=timeline["face_id"].mask(others), **seen)
 
 
-def with_first(table: pd.DataFrame, people: Mapping[Any, str]) -> pd.DataFrame:
+def with_first(table: pd.DataFrame, people: Mapping[Any, Hashable]) -> pd.DataFrame:
     """The table with the ``face_id`` of a person's first face in place of their others."""
-    first: dict[str, Any] = {}
+    first: dict[Hashable, Any] = {}
     for face_id in sorted(people):
         first.setdefault(people[face_id], face_id)
     others = {face_id: first[name] for face_id, name in people.items() if first[name] != face_id}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,10 +128,18 @@ class Observed:
     persons: dict[Any, str]
 
     @classmethod
-    def of(cls, timeline: pd.DataFrame, end: float | None, smooth: float, by_person: bool = False) -> Observed:
+    def of(
+        cls,
+        timeline: pd.DataFrame,
+        end: float | None,
+        smooth: float,
+        by_person: bool = False,
+        units: Mapping[str, Hashable] | None = None,
+    ) -> Observed:
         """Prepare the timeline of one item; arguments as for ``summarize``.
 
-        With ``by_person``, the faces of a person are taken together, with the ``face_id`` of the first of them.
+        With ``by_person``, the faces of a person are taken together, with the ``face_id`` of the first of them; those
+        that ``units`` has different values for, by their ``face_id`` as text, stay apart.
         """
         import pandas as pd
 
@@ -140,8 +148,9 @@ class Observed:
         shows = pd.Categorical(smoothed_timeline(faces, smooth)["emotion"], categories=list(EMOTIONS)).codes
         blinks, persons = blink_table(faces) if "presence" in faces else None, people_of(faces)
         if by_person and persons:
-            faces = with_first(faces, persons)
-            blinks = None if blinks is None else with_first(blinks, persons)
+            groups = {face_id: (name, (units or {}).get(str(face_id))) for face_id, name in persons.items()}
+            faces = with_first(faces, groups)
+            blinks = None if blinks is None else with_first(blinks, groups)
         by_face = faces.groupby("face_id")
         people, places = by_face.ngroup().to_numpy(np.intp), frames.index.get_indexer(faces["frame"])
         return cls(frames, faces, places, people, shows, list(by_face.groups), blinks, persons)

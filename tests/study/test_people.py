@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,10 @@ from fermedia.options import Sampling
 from fermedia.study.participants import Participants
 from fermedia.study.people import People, at_once, faces_of
 from fermedia.tables.people import write_names
+from tests.breaking import SPANS
 from tests.forks import Forks
 from tests.study_folder import Study
-from tests.videos import astronaut, write_video
+from tests.videos import astronaut, images, write_video
 
 
 def table(folder: Path, *lines: str, name: str = "people.csv") -> Path:
@@ -151,14 +154,14 @@ def test_without_names_a_row_needs_an_item(tmp_path: Path) -> None:
 def cut_film(path: Path, frames: int = 40) -> Path:
     """A face that is seen left, and after a cut right before another ground: two ``face_id``s of one person."""
     face = astronaut()[:256:2, 96:352:2]
-    images = []
+    made = []
     for number in range(frames):
         after = number >= frames // 2
         image = np.full((180, 320, 3), (200, 190, 60) if after else (40, 60, 90), np.uint8)
         left = (180 if after else 20) + number % 3
         image[30:158, left : left + 128] = face
-        images.append(image)
-    return write_video(path, images)
+        made.append(image)
+    return write_video(path, made)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,18 @@ def study(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Study:
     said = study.analyze("--no-video", "--measures", "--people", named)
     assert "again" not in said  # neither analysed nor drawn
     return study
+
+
+def two_faces(path: Path, frames: int = 75) -> Path:
+    """Two faces side by side, which move a little; its key frames allow it to be divided."""
+    face = astronaut()[:256:2, 96:352:2]
+    made = []
+    for number in range(frames):
+        image = np.full((180, 320, 3), (40, 60, 90), np.uint8)
+        image[30:158, 10 + number % 3 : 138 + number % 3] = face
+        image[40:168, 180 - number % 2 : 308 - number % 2] = face[:, ::-1]
+        made.append(image)
+    return write_video(path, made, options={"g": "10"})
 
 
 def read(study: Study, name: str) -> list[dict[str, str]]:
@@ -302,3 +317,71 @@ def test_only_the_largest_face_of_each_photo_is_kept(tmp_path: Path, forks: Fork
     study.analyze("--only", "largest")
     found = read(study, f"items/{read(study, 'items.csv')[0]['item']}/timeline.csv")
     assert [(row["face_id"], float(row["x"]) < 300) for row in found] == [("0", True)]
+
+
+def test_a_long_video_in_spans_has_names_too(tmp_path: Path, forks: Forks) -> None:
+    """It is drawn as a short one, though other workers may draw its spans."""
+    study = Study(forks, tmp_path)
+    two_faces(study.inputs / "two.mp4")
+    named = table(tmp_path, "item,face_id,person", "two.mp4,0,Zoë Ångström", "two.mp4,1,Ed")
+    study.analyze("--people", named)
+    whole = images(study.place("two.mp4") / "annotated.mp4")
+    study.out = tmp_path / "spans"
+    study.analyze("--people", named, before=SPANS)
+    about = json.loads((study.place("two.mp4") / "item.json").read_text(encoding="utf-8"))
+    assert about["spans"] > 1
+    pairs = zip(whole, images(study.place("two.mp4") / "annotated.mp4"), strict=True)
+    # A span's first frame is searched anew, so that boxes may differ by a pixel.
+    assert np.median([np.abs(one.astype(int) - other).mean() for (_, one), (_, other) in pairs]) < 4
+    assert {row["person"] for row in read(study, "faces.csv")} == {"Zoë Ångström", "Ed"}
+
+
+def test_one_name_in_two_forms_of_unicode_is_one_person(tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "Zoë")
+    people = People.read(table(tmp_path, "item,face_id,person", f"a.mp4,0,{apart}", "a.mp4,1,Zoë"))
+    assert people.persons == ["Zoë"]
+    assert faces_of(apart, {0: "Zoë"}) == {0}
+    found = Participants.read(table(tmp_path, "participant,condition", f"{apart},one", name="p.csv"), named=True)
+    assert rows(found.by_person({"a.mp4": {"0": "Zoë"}})) == [("a.mp4", "0", "Zoë")]
+
+
+def test_names_that_may_be_one_are_said(tmp_path: Path) -> None:
+    people = People.read(table(tmp_path, "item,face_id,person", "r/a.mp4,0,Ada", r"r\a.mp4,0,Bob", "r/a.mp4,1,ada"))
+    _, said = people.of({"r/a.mp4": "video"})
+    assert said == [
+        "people.csv: Ada and ada are different people by their spelling; is it one?",
+        "people.csv gives a face two names, of which the first one counts: r/a.mp4 face 0 (Ada, Bob)",
+    ]
+
+
+def test_other_people_are_kept_when_names_change_with_what_is_drawn(tmp_path: Path, forks: Forks) -> None:
+    study = Study(forks, tmp_path)
+    cut_film(study.inputs / "cut.mp4")
+    named = table(tmp_path, "item,face_id,person", "cut.mp4,0,Zoë", "cut.mp4,1,Ben")
+    study.analyze("--no-video", "--only", "Zoë", "--people", named)
+    table(tmp_path, "item,face_id,person", "cut.mp4,1,Zoë", "cut.mp4,0,Ben")
+    study.analyze("--no-video", "--only", "Zoë", "--undecided", "0.3")
+    assert [(row["face_id"], row["person"]) for row in read(study, "faces.csv")] == [("1", "Zoë")]
+
+
+def test_faces_without_a_name_anywhere_are_told_of_when_one_is_hidden(tmp_path: Path, forks: Forks) -> None:
+    study = Study(forks, tmp_path)
+    study.talk("a.mp4", 8)
+    study.talk("b.mp4", 9)
+    named = table(tmp_path, "item,face_id,person", "a.mp4,0,Zoë")
+    said = study.analyze("--people", named, "--blur", "Zoë")
+    assert "b.mp4: faces without a name are not hidden: 0" in said
+    assert "leave --blur out for that" in study.analyze("--blur", "none", status=2)
+
+
+def test_windows_of_a_person_in_two_conditions_stay_apart(tmp_path: Path, forks: Forks) -> None:
+    study = Study(forks, tmp_path)
+    cut_film(study.inputs / "cut.mp4")
+    named = table(tmp_path, "item,face_id,person", "cut.mp4,0,Zoë", "cut.mp4,1,Zoë")
+    who = table(
+        tmp_path, "item,face_id,participant,condition", "cut.mp4,0,Zoë,pre", "cut.mp4,1,Zoë,post", name="who.csv"
+    )
+    events = table(tmp_path, "item,begin,end,label", "cut.mp4,1,1.6,end", name="events.csv")
+    study.analyze("--no-video", "--people", named, "--participants", who, "--events", events)
+    faces = {row["condition"]: row["frames_with_face"] for row in read(study, "windows.csv") if row["level"] == "face"}
+    assert faces == {"pre": "0", "post": "15"}

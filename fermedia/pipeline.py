@@ -117,7 +117,7 @@ class Pipeline:
             reader = SequenceReader(item, self.options.sequence_fps or 1, size)
         else:
             reader = VideoReader(item.path, size)
-        if not self._has_region(reader.info.width, reader.info.height):
+        if self._region and not overlaps(self._region, reader.info.width, reader.info.height):
             with reader:
                 raise self._outside(item, f"the image, which has {reader.info.width}x{reader.info.height} pixels")
         return reader

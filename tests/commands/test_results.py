@@ -209,11 +209,13 @@ def test_figures_of_what_is_asked_for(recordings: Path, another: Path, tmp_path:
     who.write_text("item,participant,condition,a/b\nface $x$.mp4,Ana,x,1\nclass/photos,Ana,y,2\n")
     run("analyze", recordings, "--out", another, "--no-video", "--quiet", "--participants", who)
     said = run("plot", another, "--format", "svg").output
-    assert "of all videos and of participants in" in said
+    assert "of all videos, of participants in" in said
     assert {path.name for path in (another / "plots").glob("*.svg")} == {
         "heatmap.svg",
         "by_condition.svg",
         "by_a_b.svg",
+        "differences_condition.svg",
+        "differences_a_b.svg",
     }
 
 

@@ -168,8 +168,8 @@ def test_photos_are_hidden_too(forks: Forks, tmp_path: Path) -> None:
 def test_an_unknown_face_is_said(forks: Forks, tmp_path: Path) -> None:
     study = Study(forks, tmp_path)
     study.talk("a.mp4")
-    assert "--blur 5: there is no face 5, so it is not hidden" in study.analyze("--blur", "5")
-    assert "--blur must be all, others, or ids of faces" in study.analyze("--blur", "Ann", status=2)
+    assert "--blur: there is no face 5, so it is not hidden" in study.analyze("--blur", "5")
+    assert "--blur Ann: no face has a name; give faces names with --people" in study.analyze("--blur", "Ann", status=2)
 
 
 @pytest.mark.parametrize("spans", [False, True])

@@ -77,9 +77,9 @@ def test_who_is_hidden() -> None:
     table = timeline(still)
     assert hidden_faces(table, "all") == {0, 1, 2}
     assert hidden_faces(table, "others") == {0, 2}
-    assert hidden_faces(table, "2,7") == {2}
-    assert Cover(table, "2").note is None
-    assert "no face 7" in str(Cover(table, "2,7").note)
+    assert hidden_faces(table, {2, 7}) == {2}
+    assert Cover(table, {2}).note is None
+    assert "no face 7" in str(Cover(table, {2, 7}).note)
     assert hidden_faces(table.iloc[:0], "others") == set()
 
 

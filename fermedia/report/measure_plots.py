@@ -193,6 +193,8 @@ def _draw_events(axes: Axes, faces: Mapping[int, str], blinks: pd.DataFrame, spe
         axes.broken_barh(bars, (n - 0.35, 0.7), facecolor=COLORS[n], alpha=0.4, linewidth=0)
         moments = blinks.loc[blinks["face_id"] == face_id, ["begin", "end"]].mean(axis=1)
         axes.vlines(moments, n - 0.35, n + 0.35, color=INK, linewidth=0.9)
+    if faces and not {*speaks["face_id"], *blinks["face_id"]} & set(faces):
+        say_in(axes, "no speaking and no blinks")
     axes.set_yticks(range(len(faces)), list(faces.values()))
     axes.set_ylim(max(1, len(faces)) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

@@ -178,7 +178,8 @@ class Engine:
         ``place``, and sets the folder, outputs and summary of ``result``. The events stay, which come from a file of
         the user, and, if the item is only ``drawn`` again, the figures.
         """
-        name_faces(staging, result.people)
+        if result.people or drawn:  # tables that are copied may have other names
+            name_faces(staging, result.people)
         item = FinishedItem(str(result.item.key), staging)
         self._describe(staging / DESCRIPTION, result, details)
         derive(item, self.options)

@@ -74,9 +74,10 @@ def write_names(path: Path, people: Mapping[int, str]) -> None:
     """
     names = {str(face_id): name for face_id, name in people.items()}
     try:
+        # The first to be entered is left last: Windows replaces no file that is open.
         with (
-            path.open(encoding="utf-8", newline="") as before,
             whole_file(path) as after,
+            path.open(encoding="utf-8", newline="") as before,
             after.open("w", encoding="utf-8", newline="") as file,
         ):
             csv.writer(file, lineterminator="\n").writerows(_named(csv.reader(before), names))

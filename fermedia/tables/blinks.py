@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import BLINK_COLUMNS, PERSON
-from fermedia.tables.people import people_of
+from fermedia.columns import BLINK_COLUMNS
+from fermedia.tables.people import people_of, with_names
 from fermedia.types import PRESENT
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ def blink_table(measures: pd.DataFrame) -> pd.DataFrame:
     seen = measures[measures["face_id"].notna() & measures["timestamp"].notna()]
     known = (seen["presence"] >= PRESENT).to_numpy(bool, na_value=False)
     opening = np.where(known, seen[["right_eye", "left_eye"]].mean(axis=1), np.nan)
-    times, people, rows = seen["timestamp"].to_numpy(np.float64), people_of(seen), list[tuple[Any, ...]]()
+    times, rows = seen["timestamp"].to_numpy(np.float64), list[tuple[Any, ...]]()
     for face_id, places in seen.reset_index(drop=True).groupby("face_id").indices.items():
         for blink in blinks(times[places], opening[places]):
             end = blink.begin + blink.duration
             numbers = blink.begin, end, blink.duration, blink.depth
-            rows.append((seen["source"].iloc[0], face_id, *numbers, people.get(face_id)))
-    table = pd.DataFrame(rows, columns=list(BLINK_COLUMNS)).astype({"face_id": "Int64", PERSON.name: "str"})
-    return table.sort_values("begin", kind="stable", ignore_index=True)
+            rows.append((seen["source"].iloc[0], face_id, *numbers))
+    table = pd.DataFrame(rows, columns=list(BLINK_COLUMNS[:-1])).astype({"face_id": "Int64"})
+    return with_names(table, people_of(seen)).sort_values("begin", kind="stable", ignore_index=True)
 
 
 def opened(times: NDArray[np.float64], opening: NDArray[np.float64]) -> NDArray[np.float64]:

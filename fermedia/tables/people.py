@@ -7,6 +7,8 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fermedia.columns import PERSON
 from fermedia.errors import DataError
 from fermedia.files import whole_file
@@ -23,6 +25,14 @@ def people_of(table: pd.DataFrame) -> dict[Any, str]:
     rows = named.drop_duplicates("face_id").itertuples(index=False, name=None)
     # pandas reads names that are all digits as numbers.
     return {face: name if isinstance(name, str) else f"{name:.15g}" for face, name in rows if name != ""}
+
+
+def with_names(table: pd.DataFrame, people: Mapping[Any, str]) -> pd.DataFrame:
+    """The table with the names of its faces in the column ``person``: text, missing for faces without one."""
+    import pandas as pd
+
+    names = [people.get(face_id, np.nan) for face_id in table["face_id"]]
+    return table.assign(**{PERSON.name: pd.Series(names, table.index, dtype=str)})
 
 
 def called(face_id: Any, person: object) -> str:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from fermedia.columns import CUT_COLUMNS, MEASURED, PERSON, SEGMENT_COLUMNS
 from fermedia.errors import UsageError
 from fermedia.options import AnalyzeOptions
-from fermedia.tables.people import people_of
+from fermedia.tables.people import people_of, with_names
 from fermedia.tables.smooth import smooth as steady_values
 from fermedia.tables.tables import by_item, complete, shown
 from fermedia.tables.timeline import smoothed_timeline
@@ -98,12 +98,13 @@ def segments(
         for face_id, places in pd.Series(np.arange(len(classified)), classified.index).groupby(classified["face_id"]):
             seen = everybody.at(places.to_numpy())
             runs = _tidied(list(_runs(seen, enter, leave, shortest)), shortest)
-            whose = about | {"face_id": face_id, PERSON.name: people.get(face_id)}
+            whose = about | {"face_id": face_id, PERSON.name: people.get(face_id, np.nan)}
             found += [whose | _row(seen, run) for run in runs]
         rows += sorted(found, key=lambda row: row["begin"])
     names = [name for name in ("run", "item") if name in table] + list(SEGMENT_COLUMNS)
-    numbers = dict.fromkeys(SEGMENT_COLUMNS[3:-1], "float64") | {PERSON.name: "str"}
-    return pd.DataFrame(rows, columns=names).astype(numbers | {"face_id": table["face_id"].dtype})
+    numbers = dict.fromkeys(SEGMENT_COLUMNS[3:-1], "float64")
+    result = pd.DataFrame(rows, columns=names).astype(numbers | {"face_id": table["face_id"].dtype})
+    return result.assign(**{PERSON.name: pd.Series(result[PERSON.name].tolist(), result.index, dtype=str)})
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def segments_where(
     known = table["success"].astype(bool) & table[column].notna() & bool(lengths["timed"].all())
     if column in MEASURED:
         known &= (table["presence"] >= PRESENT).fillna(False).astype(bool)
-    people, rows = people_of(table), []
+    rows = []
     for face_id, sightings in table[known].groupby("face_id"):
         times = sightings["timestamp"].to_numpy(np.float64)
         values = sightings[column].to_numpy(np.float64)[:, None]
@@ -169,11 +170,10 @@ def segments_where(
         sign = 1 if condition.above else -1
         for run in _tidied(list(_runs(met, ENTER, ENTER, shortest)), shortest):
             row = _row(seen, run) | {"source": sightings["source"].iloc[0], "face_id": face_id}
-            row[PERSON.name] = people.get(face_id)
             rows.append(row | {"condition": condition.text} | {name: sign * row[name] for name in ("mean", "peak")})
-    numbers = dict.fromkeys(CUT_COLUMNS[3:-1], "float64") | {PERSON.name: "str"}
-    found = pd.DataFrame(rows, columns=list(CUT_COLUMNS)).astype(numbers | {"face_id": "Int64"})
-    return found.sort_values("begin", kind="stable", ignore_index=True)
+    numbers = dict.fromkeys(CUT_COLUMNS[3:-1], "float64")
+    found = pd.DataFrame(rows, columns=list(CUT_COLUMNS[:-1])).astype(numbers | {"face_id": "Int64"})
+    return with_names(found, people_of(table)).sort_values("begin", kind="stable", ignore_index=True)
 
 
 @dataclass(frozen=True)

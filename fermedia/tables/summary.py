@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fermedia.columns import FACE, ITEM, MEASURED, PERSON, SUMMARY, SUMMARY_COLUMNS
+from fermedia.columns import FACE, ITEM, MEASURED, SUMMARY, SUMMARY_COLUMNS
 from fermedia.options import AnalyzeOptions
 from fermedia.tables.blinks import blink_table
-from fermedia.tables.people import people_of, with_first
+from fermedia.tables.people import people_of, with_first, with_names
 from fermedia.tables.tables import by_item, complete, read_csv, shown
 from fermedia.tables.timeline import smoothed_timeline
 from fermedia.types import EMOTIONS, GOOD, PRESENT, REASONS
@@ -188,8 +188,7 @@ class Observed:
         each = _rows(self.ids, people, faces, shows, frames, blinks).assign(level=FACE)
         whole = _rows([None], everybody, faces, shows, frames, blinks).assign(level=ITEM)
         table = pd.concat([part for part in (each, whole) if len(part)], ignore_index=True)
-        named = [self.persons.get(face_id) for face_id in table["face_id"]]
-        table[PERSON.name] = pd.Series(named, table.index, dtype="str")
+        table = with_names(table, self.persons)
         if pd.api.types.is_integer_dtype(self.faces["face_id"]):  # other programs may have names
             table["face_id"] = table["face_id"].astype("Int64")
         return table

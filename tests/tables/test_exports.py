@@ -17,6 +17,7 @@ from fermedia.columns import SEGMENT_COLUMNS
 from fermedia.options import EXPORT_FILES, AnalyzeOptions
 from fermedia.study.elan import ElanFile
 from fermedia.tables.exports import EXPORTS
+from fermedia.tables.people import with_names
 
 
 def segment(face_id: int, emotion: str, begin: float, end: float) -> dict[str, object]:
@@ -114,7 +115,7 @@ def test_elan_takes_a_tier_per_face() -> None:
 
 def named(faces: dict[int, str], *rows: dict[str, object]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
-    return table.assign(person=table["face_id"].map(faces).astype("str"))
+    return with_names(table, faces)
 
 
 #: Anna before and after a cut, somebody without a name, and a face that is called Anna by mistake.

@@ -175,7 +175,10 @@ def _compared(folder: Path, group: Table) -> pd.DataFrame:
         table = table.rename(columns={"difference": "value"})
     else:
         factors = [name for name in _table(folder, CONDITIONS) if name not in CONDITIONS.names]
-        table = table.assign(condition=[_label(row) for row in table[factors].to_dict("records")])
+        levels = (
+            table[factors].to_dict("records") if factors else [{}] * len(table)
+        )  # pandas 2 gives none of no columns
+        table = table.assign(condition=[_label(row) for row in levels])
     if group is PARTICIPANTS:
         figures = [f"{emotion}_{kind}" for kind in ("mean", "share") for emotion in EMOTIONS]
         return table[["participant", "condition", "items", "seconds", *figures]]

@@ -175,9 +175,8 @@ def _compared(folder: Path, group: Table) -> pd.DataFrame:
         table = table.rename(columns={"difference": "value"})
     else:
         factors = [name for name in _table(folder, CONDITIONS) if name not in CONDITIONS.names]
-        levels = (
-            table[factors].to_dict("records") if factors else [{}] * len(table)
-        )  # pandas 2 gives none of no columns
+        # Of no columns pandas 2 gives no rows.
+        levels = table[factors].to_dict("records") if factors else [{}] * len(table)
         table = table.assign(condition=[_label(row) for row in levels])
     if group is PARTICIPANTS:
         figures = [f"{emotion}_{kind}" for kind in ("mean", "share") for emotion in EMOTIONS]

@@ -26,9 +26,9 @@ from fermedia.store.lock import is_held
 from fermedia.store.outputs import OWN, PLOTS, remove
 from fermedia.store.record import about_runs
 from fermedia.store.remembered import RememberedOptions, participants_of
-from fermedia.store.removal import forget, was_removed
+from fermedia.store.removal import forget, removed_among, was_removed
 from fermedia.store.results import read_ledger
-from fermedia.study.item_names import ItemNames, plain, spellings
+from fermedia.study.item_names import ItemNames, plain
 from fermedia.study.participants import ALL_FACES
 from fermedia.study.people import People
 from fermedia.tables.cells import name_cell
@@ -151,7 +151,7 @@ def _was_in_removed(ledger: Ledger, name: str) -> bool:
     if remembered.people is not None:
         table = People.read(Path(remembered.people)).table
         items |= {*table.loc[table["person"] == name, "item"]}
-    return any(was_removed(ledger, text) for item in items for text in spellings(item))
+    return bool(removed_among(ledger, items))
 
 
 def _delete(folder: RunFolder, key: str) -> list[str]:

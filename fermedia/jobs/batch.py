@@ -32,10 +32,9 @@ from fermedia.store.ledger import Failure, Ledger, Outcome
 from fermedia.store.outputs import remove_images
 from fermedia.store.record import about_run, run_record
 from fermedia.store.remembered import RememberedOptions, participants_of
-from fermedia.store.removal import was_removed
+from fermedia.store.removal import removed_among
 from fermedia.store.settings import hides, made_with
 from fermedia.study.events import EventFiles
-from fermedia.study.item_names import ItemNames, spellings
 from fermedia.study.participants import Participants
 from fermedia.study.people import Names, People, at_once, faces_of, words
 from fermedia.tables.finished import notes, read_description
@@ -246,19 +245,15 @@ def _names(ledger: Ledger, remembered: RememberedOptions) -> tuple[dict[str, Nam
         people = People.read(Path(remembered.people))
     except (UsageError, MissingExtraError) as error:
         earlier = [*ledger.outdated.values(), *ledger.outcomes.values()]
-        kept = {outcome.key: {int(face_id): name for face_id, name in outcome.people.items()} for outcome in earlier}
+        kept = {outcome.key: outcome.names for outcome in earlier}
         return kept, [f"{error}; the names of faces stay as they are"]
     return _without_removed(people, ledger).of({key: kind for key, (kind, _) in ledger.named.items()})
 
 
 def _without_removed(people: People, ledger: Ledger) -> People:
     """The people without the rows of items that ``fermedia remove`` took out, which are not to be found any more."""
-    if not ledger.removed:
-        return people
     items = people.table["item"]
-    lost = set(items) - ItemNames.of(ledger.named).meant(items).keys()
-    gone = {item for item in lost if any(was_removed(ledger, text) for text in spellings(item))}
-    return replace(people, table=people.table[~items.isin(gone)])
+    return replace(people, table=people.table[~items.isin(removed_among(ledger, items))])
 
 
 def _mend(folder: RunFolder, planned: Plan, options: AnalyzeOptions, progress: Progress) -> None:
@@ -327,7 +322,7 @@ def _say_notes(folder: RunFolder, outcome: Outcome, progress: Progress) -> None:
 
 def _say_doubts(folder: RunFolder, outcome: Outcome, options: AnalyzeOptions, progress: Progress) -> None:
     """Report names in an item that cannot be right, or that hide less than they seem to."""
-    names = {int(face_id): name for face_id, name in outcome.people.items()}
+    names = outcome.names
     hides = options.blur not in (None, ALL, OTHERS) and not all(map(str.isdecimal, str(options.blur).split(",")))
     if not outcome.finished or not (names or hides) or outcome.kind == "photos":
         return

@@ -169,7 +169,7 @@ def plan(
         if _draws_others(settings, earlier, given) or _chooses_others(settings, earlier, given):
             stale.append(earlier)
     if stale:
-        result.people |= {o.key: _as_names(o) for o in stale}
+        result.people |= {o.key: o.names for o in stale}
         what = "not among the inputs, so that the names of faces stay as they are; add the recordings"
         result.notes.append(f"{few([o.key for o in stale], _MOST_NAMED)}: {what}")
     if unstored:
@@ -257,12 +257,7 @@ def _chooses_others(settings: dict[str, Any], outcome: Outcome, people: Names) -
     """Whether ``--only`` means other faces of a finished item with these people than with those that it had."""
     if (only := settings.get("only")) in (None, LARGEST) or not outcome.finished:
         return False
-    return faces_of(only, _as_names(outcome)) != faces_of(only, people)
-
-
-def _as_names(outcome: Outcome) -> Names:
-    """The names of faces that an outcome has in the ledger."""
-    return {int(face_id): name for face_id, name in outcome.people.items()}
+    return faces_of(only, outcome.names) != faces_of(only, people)
 
 
 def _is_again(outcome: Outcome, redo: Redo | None) -> bool:

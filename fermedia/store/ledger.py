@@ -103,6 +103,11 @@ class Outcome:
         """The item's name in tables."""
         return cell(self.key)
 
+    @property
+    def names(self) -> dict[int, str]:
+        """``people`` with whole numbers as keys."""
+        return {int(face_id): name for face_id, name in self.people.items()}
+
     def rows(self, table: Table) -> Iterator[SummaryRow]:
         """The item's rows of SUMMARY, FACES or ITEMS, by column."""
         faces = self.faces if self.kind == "photos" else sum(row["level"] == FACE for row in self.summary)

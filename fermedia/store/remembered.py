@@ -10,7 +10,7 @@ from typing import Any
 from fermedia.errors import MissingExtraError, UsageError
 from fermedia.options import EXPORT_FILES, NOTHING, AnalyzeOptions, EventOptions
 from fermedia.store.ledger import Ledger
-from fermedia.store.removal import was_removed
+from fermedia.store.removal import removed_among
 from fermedia.study.participants import Participants
 from fermedia.study.people import People
 from fermedia.study.windows import Baseline
@@ -118,7 +118,7 @@ def _gone(ledger: Ledger, remembered: RememberedOptions) -> set[str]:
         table = People.read(Path(remembered.people)).table
     except (UsageError, MissingExtraError):  # said elsewhere
         return set()
-    return {str(name) for item, name in zip(table["item"], table["person"], strict=True) if was_removed(ledger, item)}
+    return set(table.loc[table["item"].isin(removed_among(ledger, table["item"])), "person"])
 
 
 def _is_label(baseline: str | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -23,7 +23,7 @@ from fermedia.media.keys import FoundMedia
 from fermedia.store.fingerprints import size
 from fermedia.store.ledger import Ledger
 from fermedia.store.source import SourceState
-from fermedia.study.item_names import spellings
+from fermedia.study.item_names import ItemNames, spellings
 
 #: What stands for the path of a removed recording in the inputs of earlier runs.
 GONE = "(removed)"
@@ -70,6 +70,15 @@ def was_removed(ledger: Ledger, name: str) -> bool:
     paths = {_sealed(f"{kind} {path}", salt) for kind in kinds}
     keys = {_sealed(text, salt) for text in {name, *spellings(name)}}
     return bool(keys & _known(ledger, "key") or paths & _known(ledger, "path"))
+
+
+def removed_among(ledger: Ledger, items: Iterable[str]) -> set[str]:
+    """Those of some names of items that mean none of the results, since that item was removed before."""
+    if not ledger.removed:
+        return set()
+    items = set(filter(None, items))
+    lost = items - ItemNames.of(ledger.named).meant(items).keys()  # a digest takes long, so only of these
+    return {item for item in lost if was_removed(ledger, item)}
 
 
 def forget(ledger: Ledger, keys: Collection[str]) -> None:
